@@ -1,0 +1,294 @@
+"""The small frozen records that travel between steps, and the one way to hash them.
+
+A record names stored objects by key and carries counts for people; it never carries rows, arrays or fitted models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+Outcome = Literal["promote", "hold", "reject"]
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the one UTF-8 JSON text of `value`: sorted keys, no spaces, no NaN (raises ValueError).
+
+    >>> canonical_json({"b": 1, "a": [True, None]})
+    b'{"a":[true,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256_of(value: Any) -> str:
+    """Return the SHA-256, in hex, of bytes as they are, or of anything else as canonical JSON."""
+    return hashlib.sha256(value if isinstance(value, bytes) else canonical_json(value)).hexdigest()
+
+
+def number_or_none(value: float) -> float | None:
+    """Return `value`, or None where it is NaN or infinite: JSON knows neither, and unmeasured is not a number."""
+    return float(value) if math.isfinite(value) else None
+
+
+class Record(BaseModel):
+    """A frozen record whose identity is the hash of what it says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values, fit for Airflow's XCom and for the store."""
+        return self.model_dump(mode="json")
+
+    def to_bytes(self) -> bytes:
+        """Return the canonical JSON text of the record."""
+        return canonical_json(self.to_dict())
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the record's canonical JSON."""
+        return sha256_of(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Self:
+        """Return the record that `to_dict` wrote."""
+        return cls.model_validate(value)
+
+
+class Window(Record):
+    """A half-open span of the data's time column, as ISO 8601 text; None is open. `[start, end)`."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+class RunRequest(Record):
+    """What a person or an event asks of one training run; what is None comes from the spec."""
+
+    window: Window = Window()
+    budget_seconds: float | None = None
+    budget_trials: int | None = None
+    note: str = ""
+    by: str = "unknown"
+
+
+class Partition(Record):
+    """One immutable Parquet object. `name` is the slice of time it holds, such as `2013-01`."""
+
+    name: str
+    key: str
+    content_sha256: str
+    num_rows: int
+    size_bytes: int
+
+
+class PartitionChange(Record):
+    """A past partition whose source now gives other content than before."""
+
+    name: str
+    before_sha256: str
+    after_sha256: str
+
+
+class Ingested(Record):
+    """What ingest leaves: every partition in the window, and which of them are new or not what they were."""
+
+    model: str
+    window: Window
+    source: str
+    partitions: tuple[Partition, ...]
+    new: tuple[str, ...]
+    changed: tuple[PartitionChange, ...]
+    num_rows: int
+
+
+class CheckResult(Record):
+    """The result of one Great Expectations check over all partitions of a run.
+
+    `status`: passed, failed, or broken (the check itself crashed). `bad_rows` is None for a check on the whole table.
+    """
+
+    check: str
+    type: str
+    column: str | None
+    status: Literal["passed", "failed", "broken"]
+    severity: Literal["critical", "warning"]
+    bad_rows: int | None
+    observed: str
+    required: str
+
+
+class Validated(Record):
+    """What validate leaves: partitions without the bad rows, and the bad rows with their reasons."""
+
+    model: str
+    window: Window
+    partitions: tuple[Partition, ...]
+    quarantined: tuple[Partition, ...]
+    num_rows_in: int
+    num_rows_bad: int
+    checks: tuple[CheckResult, ...]
+    report_key: str
+
+
+class SnapshotRef(Record):
+    """A snapshot as training may see it: the id and the training manifest. It does not name the holdout's objects."""
+
+    model: str
+    snapshot_id: str
+    training_key: str
+    num_rows_train: int
+    num_rows_holdout: int
+
+
+class SearchPlan(Record):
+    """The search as it was fixed before its first fit: `search_key` is the prefix of everything its workers write."""
+
+    model: str
+    snapshot: SnapshotRef
+    search_key: str
+    mlflow_run_id: str
+    workers: int
+    budget_seconds: float | None
+    budget_trials: int | None
+
+
+class SearchShare(Record):
+    """What one search worker did: its trials are in the store under the plan's `search_key`."""
+
+    worker: int
+    num_trials: int
+    seconds: float
+
+
+class Candidate(Record):
+    """A trained version that nobody has judged yet.
+
+    `model_sha256` is the hash of the skops file; `schedule_key` the record from which the search can be replayed.
+    """
+
+    model: str
+    snapshot_id: str
+    model_key: str
+    model_sha256: str
+    schedule_key: str
+    mlflow_run_id: str
+    algorithm: str
+    cv_score: float
+    num_trials: int
+    seconds: float
+    spec_sha256: str
+    code_commit: str
+    environment_sha256: str
+
+
+class MetricValue(Record):
+    """One metric on one slice with its 95 % bootstrap interval; `value` is None when it could not be measured."""
+
+    metric: str
+    slice: str
+    value: float | None
+    low: float | None
+    high: float | None
+    num_rows: int
+
+
+class PairedDifference(Record):
+    """Challenger minus champion on the same rows, with its 95 % paired bootstrap interval, in the metric's unit."""
+
+    metric: str
+    slice: str
+    value: float | None
+    low: float | None
+    high: float | None
+    num_rows: int
+
+
+class Evaluation(Record):
+    """The evidence: candidate and champion on the same frozen holdout."""
+
+    model: str
+    candidate_sha256: str
+    candidate_model_sha256: str
+    champion_version: int | None
+    champion_ledger_sha256: str | None
+    champion_saw_holdout: str | None
+    snapshot_id: str
+    holdout_sha256: str
+    num_rows: int
+    metrics: tuple[MetricValue, ...]
+    champion_metrics: tuple[MetricValue, ...]
+    differences: tuple[PairedDifference, ...]
+
+
+class RuleResult(Record):
+    """One gate rule and what came of it."""
+
+    rule: str
+    outcome: Outcome
+    reason: str
+
+
+class Verdict(Record):
+    """The judgement, bound by hash to candidate, champion, holdout, evidence and rules."""
+
+    model: str
+    outcome: Outcome
+    results: tuple[RuleResult, ...]
+    candidate_sha256: str
+    champion_ledger_sha256: str | None
+    holdout_sha256: str
+    evaluation_sha256: str
+    rules_sha256: str
+
+
+class Judged(Record):
+    """What the gate leaves: where the verdict and the evidence it rests on are stored."""
+
+    model: str
+    outcome: Outcome
+    verdict_key: str
+    verdict_sha256: str
+    evaluation_key: str
+    candidate_key: str
+
+
+class Registered(Record):
+    """A judged candidate with a version in MLflow's registry. It does not serve yet."""
+
+    judged: Judged
+    version: int
+
+
+class LedgerEntry(Record):
+    """One line of a model's ledger; `previous_sha256` is the hash of the entry before it, which makes the chain.
+
+    For `promote` and `roll_back`, `version` serves from `at` on. `at` is UTC, ISO 8601.
+    """
+
+    seq: int
+    previous_sha256: str | None
+    model: str
+    action: Literal["promote", "roll_back"]
+    version: int
+    candidate_key: str
+    candidate_sha256: str
+    model_sha256: str
+    verdict_key: str
+    verdict_sha256: str
+    reason: str
+    by: str
+    at: str
+
+
+class Promoted(Record):
+    """What promote leaves: the ledger entry that made this version champion."""
+
+    model: str
+    version: int
+    ledger_seq: int
+    ledger_sha256: str
+    previous_version: int | None

@@ -1,0 +1,35 @@
+"""The rules a candidate must keep to become champion."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from pipelines.spec.base import Column, Section
+
+
+class GateRule(Section):
+    """One bound on one metric, on all rows or on each value of a slice column. Bounds are inclusive."""
+
+    metric: str
+    slice: Column | None = Field(None, description="Hold the rule on each value of this column.")
+    minimum: float | None = Field(None, allow_inf_nan=False, description="Floor, in the metric's own unit.")
+    maximum: float | None = Field(None, allow_inf_nan=False, description="Ceiling, in the metric's own unit.")
+    no_worse_than_champion_by: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Margin that the challenger may lose to the champion."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> GateRule:
+        if self.minimum is None and self.maximum is None and self.no_worse_than_champion_by is None:
+            raise ValueError("give at least one of 'minimum', 'maximum', 'no_worse_than_champion_by'")
+        return self
+
+
+class Gates(Section):
+    """All rules, and how much evidence they need."""
+
+    rules: tuple[GateRule, ...] = Field(min_length=1)
+    minimum_rows: int = Field(200, ge=1, description="Fewer holdout rows give a verdict of hold.")
+    minimum_slice_rows: int = Field(100, ge=1, description="A slice with fewer rows is reported and not judged.")
+    bootstrap_samples: int = Field(1000, ge=100, le=100_000)
+    slices: tuple[Column, ...] = Field((), description="Columns whose values are evaluated apart.")
