@@ -1,0 +1,7 @@
+"""Everything that stands in config/, as frozen models."""
+
+from pipelines.spec.environment import Environment
+from pipelines.spec.load import load_environment, load_model, model_names, project_root
+from pipelines.spec.model import ModelSpec
+
+__all__ = ["Environment", "ModelSpec", "load_environment", "load_model", "model_names", "project_root"]
