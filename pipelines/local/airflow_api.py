@@ -1,0 +1,81 @@
+"""Speak to a running Airflow over its REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from pipelines.errors import ServiceError
+
+API = "/api/v2"
+
+
+class AirflowApi:
+    """A signed-in client of one Airflow. Every method raises `ServiceError` when Airflow does not answer as it should."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url
+        self._client = httpx.Client(base_url=url, timeout=30)
+        answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def find_dag(self, dag_id: str) -> dict[str, Any] | None:
+        """Return the DAG, or None while Airflow has not read its file yet."""
+        answer = self._send("GET", f"{API}/dags/{dag_id}", allow=(404,))
+        return None if answer.status_code == httpx.codes.NOT_FOUND else dict(answer.json())
+
+    def import_errors(self) -> list[str]:
+        """Return what went wrong in DAG files."""
+        answer = self._send("GET", f"{API}/importErrors").json()
+        return [f"{error['filename']}: {error['stack_trace']}" for error in answer["import_errors"]]
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG's runs start."""
+        self._send("PATCH", f"{API}/dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, Any]) -> bool:
+        """Ask for a run; return False when a run of this id was there before."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
+        answer = self._send("POST", f"{API}/dags/{dag_id}/dagRuns", json=body, allow=(409,))
+        return answer.status_code != httpx.codes.CONFLICT
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return the state of a run."""
+        return dict(self._send("GET", f"{API}/dags/{dag_id}/dagRuns/{run_id}").json())
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of a run."""
+        answer = self._send("GET", f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances").json()
+        return list(answer["task_instances"])
+
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """Return what a task returned, or None when it returned nothing."""
+        path = f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        answer = self._send("GET", path, params={"deserialize": "false", "stringify": "false"}, allow=(404,))
+        return None if answer.status_code == httpx.codes.NOT_FOUND else answer.json()["value"]
+
+    def log_lines(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
+        """Return the messages that a task instance has logged so far."""
+        path = f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        answer = self._send("GET", path, params={"map_index": task["map_index"]}, allow=(404,))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        return [_text(line) for line in answer.json()["content"]]
+
+    def _send(self, method: str, path: str, *, allow: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, **arguments)
+        except httpx.TransportError as error:
+            raise ServiceError(f"Airflow does not answer at {self.url}: {error}. Is it up? `make up` starts it.") from error
+        if answer.is_success or answer.status_code in allow:
+            return answer
+        raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")
+
+
+def _text(line: Any) -> str:
+    if not isinstance(line, dict):
+        return str(line)
+    logger = line.get("logger", "")
+    return f"{logger}: {line.get('event', '')}" if logger else str(line.get("event", ""))
