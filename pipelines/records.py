@@ -122,10 +122,14 @@ class CheckResult(Record):
 
 
 class Validated(Record):
-    """What validate leaves: partitions without the bad rows, and the bad rows with their reasons."""
+    """What validate leaves: partitions without the bad rows, and the bad rows with their reasons.
+
+    `raw` are the partitions as they came in, so that a snapshot can name the bytes it rests on.
+    """
 
     model: str
     window: Window
+    raw: tuple[Partition, ...] = ()
     partitions: tuple[Partition, ...]
     quarantined: tuple[Partition, ...]
     num_rows_in: int
@@ -135,11 +139,16 @@ class Validated(Record):
 
 
 class SnapshotRef(Record):
-    """A snapshot as training may see it: the id and the training manifest. It does not name the holdout's objects."""
+    """A snapshot as training may see it: the id and the training manifest. It does not name the holdout's objects.
+
+    `training_sha256` is the hash of the bytes under `training_key`: training cannot read the whole manifest, and so
+    needs a hash of its own to know its part by.
+    """
 
     model: str
     snapshot_id: str
     training_key: str
+    training_sha256: str
     num_rows_train: int
     num_rows_holdout: int
 
