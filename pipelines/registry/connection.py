@@ -1,0 +1,84 @@
+"""The way to MLflow: a client per tracking URI, and its failures as errors of our own."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+
+import requests
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipelines.errors import RegistryError
+from pipelines.spec import Environment
+
+SIGNS_OF_NO_ANSWER = (
+    "failed with exception",
+    "failed with timeout",
+    "failed with error code 50",
+    "unable to open database",
+)
+
+
+def client_for(environment: Environment) -> MlflowClient:
+    """Return the client of the environment's tracking URI, made once a process. Raises `RegistryError`."""
+    with translated(environment):
+        return _client(environment.mlflow.tracking_uri)
+
+
+@contextmanager
+def translated(environment: Environment) -> Iterator[None]:
+    """Turn what MLflow and the libraries beneath it raise into `RegistryError`."""
+    uri = environment.mlflow.tracking_uri
+    try:
+        yield
+    except (requests.exceptions.RequestException, SQLAlchemyError, ConnectionError) as error:
+        raise RegistryError(_no_answer(uri, error)) from error
+    except MlflowException as error:
+        if any(sign in str(error) for sign in SIGNS_OF_NO_ANSWER):
+            raise RegistryError(_no_answer(uri, error)) from error
+        raise RegistryError(f"MLflow at {uri} refused: {_first_line(error)} Nothing was promoted.") from error
+    except OSError as error:
+        raise RegistryError(
+            f"MLflow's artifacts or database at {uri} cannot be used: {error}. Nothing was promoted."
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _client(tracking_uri: str) -> MlflowClient:
+    client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    with _alone(tracking_uri):
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    return client
+
+
+def _alone(tracking_uri: str) -> AbstractContextManager[None]:
+    """Hold a lock beside an SQLite database: two processes must not both build its tables."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return nullcontext()
+    return _locked(Path(tracking_uri.removeprefix("sqlite:///")))
+
+
+@contextmanager
+def _locked(database: Path) -> Iterator[None]:
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _no_answer(uri: str, error: BaseException) -> str:
+    start = "start it with `make up`" if uri.startswith("http") else "see that its database can be reached"
+    return (
+        f"MLflow does not answer at {uri} ({_first_line(error)}); nothing was promoted; {start}, then run this again."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
