@@ -16,6 +16,8 @@ from typing import BinaryIO, Protocol
 from pipelines.errors import UsageError
 
 _KEY = re.compile(r"[A-Za-z0-9_=.+@:-]+(/[A-Za-z0-9_=.+@:-]+)*")
+LONGEST_NAME = 255  # most file systems
+LONGEST_KEY = 900  # S3 allows 1024 bytes, and the store's own prefix comes before
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Store(Protocol):
     """Objects by key, the same on a disk, on S3 and in memory.
 
     Every write is whole or absent: no reader ever sees half an object. Every method raises `StoreError` when the store
-    does not answer, and `UsageError` for a key that is not a relative path of plain names.
+    does not answer, and `UsageError` for a key that is not a relative path of plain names. A name is either an object
+    or the folder of others, never both: S3 would allow it, a disk cannot.
     """
 
     root: str
@@ -53,7 +56,7 @@ class Store(Protocol):
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        """Put the object only where none is; of any number of callers at once exactly one wins. Raises `ObjectExists`."""
+        """Put the object only where none is; of any number of callers exactly one wins. Raises `ObjectExists`."""
         ...
 
     def compare_and_swap(self, key: str, data: bytes, expected_tag: str) -> ObjectInfo:
@@ -81,15 +84,24 @@ class Store(Protocol):
         ...
 
 
+def is_key(text: str) -> bool:
+    """Tell whether `text` can be the key of an object in any store."""
+    return (
+        len(text) <= LONGEST_KEY
+        and _KEY.fullmatch(text) is not None
+        and all(part not in {".", ".."} and len(part) <= LONGEST_NAME for part in text.split("/"))
+    )
+
+
 def check_key(key: str) -> str:
     """Return `key`, or raise `UsageError` when it could leave the store or differ between stores.
 
     >>> check_key("flight_delay/snapshots/ab12.json")
     'flight_delay/snapshots/ab12.json'
     """
-    if not _KEY.fullmatch(key) or any(part in {".", ".."} for part in key.split("/")):
+    if not is_key(key):
         raise UsageError(
-            f"Store key {key!r} is not allowed: it must be names of letters, digits and _=.+@:- joined by '/', "
-            "none of them '.' or '..'. Nothing was read or written."
+            f"Store key {key!r} is not allowed: it must be names of letters, digits and _=.+@:- joined by '/', none of "
+            f"them '.' or '..' or longer than {LONGEST_NAME}, and {LONGEST_KEY} in all. Nothing was read or written."
         )
     return key

@@ -1,0 +1,84 @@
+"""Read and write objects whose bytes are known by their SHA-256, and refuse them when one bit differs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipelines.errors import IntegrityError, ObjectExists
+from pipelines.records import Record, sha256_of
+from pipelines.store.base import Store
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def write_record(store: Store, prefix: str, record: Record) -> str:
+    """Put `record` at `<prefix>/<its sha256>.json` and return that key.
+
+    Writing it again is no error. Raises `IntegrityError` when the key already holds other bytes.
+    """
+    key = f"{prefix.removesuffix('/')}/{record.sha256}.json"
+    data = record.to_bytes()
+    try:
+        store.put_if_absent(key, data)
+    except ObjectExists:
+        _verify(store, key, record.sha256, sha256_of(store.read(key)))
+    return key
+
+
+def read_record(store: Store, key: str, record_type: type[RecordType], sha256: str | None = None) -> RecordType:
+    """Return the record at `key`, after its bytes have been compared with their hash.
+
+    Args:
+        store: Where the record is.
+        key: Its key.
+        record_type: Its class.
+        sha256: The hash it must have. Without one, a key that ends in `<sha256>.json` is held to its name, and any
+            other key is not compared.
+
+    Raises:
+        ObjectMissing: If there is no such object.
+        IntegrityError: If the bytes have another hash, or are no such record.
+    """
+    data = store.read(key)
+    name = PurePosixPath(key).stem
+    expected = sha256 or (name if _HASH.fullmatch(name) else None)
+    if expected is not None:
+        _verify(store, key, expected, sha256_of(data))
+    try:
+        return record_type.model_validate_json(data)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"Object {key!r} in {store.root} is no {record_type.__name__}: {error.error_count()} problems, the first: "
+            f"{error.errors()[0]['msg']}. It was not used."
+        ) from error
+
+
+@contextmanager
+def fetch_verified(store: Store, key: str, sha256: str) -> Iterator[Path]:
+    """Give a local file with the object's bytes, after they have been compared with their hash in bounded memory.
+
+    Raises:
+        ObjectMissing: If there is no such object.
+        IntegrityError: If the bytes have another hash.
+    """
+    with store.fetch(key) as path:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        _verify(store, key, sha256, found)
+        yield path
+
+
+def _verify(store: Store, key: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise IntegrityError(
+            f"Object {key!r} in {store.root} was altered: its SHA-256 is {found}, expected {expected}. It was not used."
+        )
