@@ -1,0 +1,1 @@
+"""Rules, paired tests and verdicts: what a candidate must show before it may serve."""
