@@ -1,0 +1,5 @@
+"""The command `tandem`: everything that Tandem does, from a shell."""
+
+from pipelines.cli.main import main
+
+__all__ = ["main"]

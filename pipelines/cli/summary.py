@@ -1,0 +1,72 @@
+"""Tell a newcomer what one training run did, from the records that its steps left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+WORST_CHECKS_SHOWN = 5
+
+
+def print_summary(left: dict[str, Any]) -> None:
+    """Print the summary of a finished training run.
+
+    Args:
+        left: The record that each step left, by step, as `run_training` returns it; `verdict` is the judgement itself.
+    """
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _lines(left):
+        table.add_row(label, text)
+    Console(highlight=False, soft_wrap=False).print(table)
+
+
+def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:
+    ingested, validated, candidate = left["ingest"], left["validate"], left["train"]
+    evaluation, verdict, promoted = left["evaluate"], left["verdict"], left["promote"]
+    partitions = ", ".join(partition["name"] for partition in ingested["partitions"])
+    lines = [
+        ("Rows in", f"{ingested['num_rows']:,} in {len(ingested['partitions'])} partitions ({partitions})"),
+        ("Quarantined", _quarantine(validated)),
+        ("Checks", _checks(validated["checks"])),
+        ("Trained on", f"{left['snapshot']['num_rows_train']:,} rows of snapshot {candidate['snapshot_id'][:12]}"),
+        ("Search", f"{candidate['num_trials']} trials in {candidate['seconds']:.0f} s"),
+        ("Model", candidate["algorithm"]),
+    ]
+    overall = [metric for metric in evaluation["metrics"] if metric["slice"] == "all"]
+    lines += [(f"Holdout {metric['metric']}", _interval(metric)) for metric in overall[:3]]
+    if evaluation["champion_version"]:
+        lines += [("Against champion", _differences(evaluation))]
+    lines += [("Verdict", verdict["outcome"])]
+    lines += [("", f"{result['outcome']}: {result['reason']}") for result in verdict["results"]]
+    before = promoted["previous_version"]
+    lines += [("Champion", f"version {promoted['version']}" + (f" (before: version {before})" if before else ""))]
+    return lines
+
+
+def _quarantine(validated: dict[str, Any]) -> str:
+    bad, rows = validated["num_rows_bad"], validated["num_rows_in"]
+    worst = sorted((check for check in validated["checks"] if check["bad_rows"]), key=lambda check: -check["bad_rows"])
+    reasons = "; ".join(f"{check['bad_rows']:,} x {check['check']}" for check in worst[:WORST_CHECKS_SHOWN])
+    return f"{bad:,} rows ({bad / rows:.2%})" + (f": {reasons}" if reasons else "")
+
+
+def _checks(checks: list[dict[str, Any]]) -> str:
+    counts = {status: sum(check["status"] == status for check in checks) for status in ("passed", "failed", "broken")}
+    return ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+
+
+def _interval(metric: dict[str, Any]) -> str:
+    if metric["value"] is None:
+        return f"not measured on {metric['num_rows']:,} rows"
+    return f"{metric['value']:.4f}  (95 % interval {metric['low']:.4f} to {metric['high']:.4f}, {metric['num_rows']:,} rows)"
+
+
+def _differences(evaluation: dict[str, Any]) -> str:
+    overall = [item for item in evaluation["differences"] if item["slice"] == "all" and item["value"] is not None]
+    return "; ".join(
+        f"{item['metric']} {item['value']:+.4f} ({item['low']:+.4f} to {item['high']:+.4f})" for item in overall[:3]
+    )

@@ -1,0 +1,60 @@
+"""The steps of one training run in their order, without Airflow: what `tandem run` does."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from pipelines.records import Judged, RunRequest, Verdict
+from pipelines.steps.context import Context
+from pipelines.steps.run import run_step
+from pipelines.store.verified import read_record
+
+LOG = logging.getLogger(__name__)
+
+
+def run_training(model: str, request: RunRequest) -> dict[str, Any]:
+    """Run every step of a training and return the record that each one left, by step.
+
+    Args:
+        model: Name of the model spec.
+        request: Data window, budget, and who asks.
+
+    Raises:
+        Refused: If the quality of the data, the gate or the promotion says no.
+        Fault: If something outside is broken; running again goes on from what is stored.
+    """
+    asked = request.to_dict()
+    left: dict[str, Any] = {}
+
+    def step(name: str, *records: Any) -> Any:
+        LOG.info("%s ...", name)
+        left[name] = run_step(name, model, *records)
+        return left[name]
+
+    step("reconcile")
+    validated = step("validate", step("ingest", asked))
+    plan = step("plan", step("snapshot", validated), asked)
+    LOG.info("search with %d worker(s) ...", plan["workers"])
+    left["search"] = _search(model, plan)
+    candidate = step("train", plan, left["search"])
+    judged = step("gate", candidate, step("evaluate", candidate))
+    step("promote", step("register", judged), request.by)
+    left["verdict"] = read_verdict(Context.open(model), Judged.from_dict(judged)).to_dict()
+    return left
+
+
+def read_verdict(context: Context, judged: Judged) -> Verdict:
+    """Return the verdict that the gate left. Raises `IntegrityError` when it is not the one that was written."""
+    return read_record(context.store, judged.verdict_key, Verdict, judged.verdict_sha256)
+
+
+def _search(model: str, plan: dict[str, Any]) -> Sequence[Any]:
+    workers = range(plan["workers"])
+    if len(workers) == 1:
+        return [run_step("search", model, plan, 0)]
+    with ProcessPoolExecutor(len(workers), mp_context=multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(run_step, *zip(*[("search", model, plan, worker) for worker in workers], strict=True)))

@@ -1,0 +1,37 @@
+"""Buttons on Airflow's task pages that lead to the quality report and to the MLflow run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseOperatorLink
+from tandem_reports import report_path
+
+from pipelines.spec import load_environment
+REPORT_KEY_XCOM = "report_key"
+
+
+class MlflowRunLink(BaseOperatorLink):
+    """Leads to the MLflow run that the step `plan` opened for this DAG run."""
+
+    name = "MLflow run"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the run's address in MLflow's web UI, or nothing when planning has not finished."""
+        plan = ti_key.xcom_pull(task_ids="plan")
+        if not plan:
+            return ""
+        mlflow = load_environment().mlflow
+        return f"http://{mlflow.host}:{mlflow.port}/#/experiments/{plan['mlflow_experiment_id']}/runs/{plan['mlflow_run_id']}"
+
+
+class QualityReportLink(BaseOperatorLink):
+    """Leads to the report of the step `validate`, also when the data failed."""
+
+    name = "Quality report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the report's address on Airflow's own web server, or nothing when there is no report yet."""
+        key = ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT_KEY_XCOM)
+        airflow = load_environment().airflow
+        return f"http://{airflow.host}:{airflow.port}{report_path(key)}" if key else ""

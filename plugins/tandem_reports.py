@@ -1,0 +1,68 @@
+"""Show the stored HTML reports of a model to those who may read its DAG."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+PREFIX = "/tandem"
+REPORT_KEY = re.compile(r"(?P<model>[a-z][a-z0-9_]*)/reports/(?P<path>[a-z]+/[0-9a-f]{64}\.html)")
+# a report is a page without scripts; whatever data it shows must never run as one in Airflow's origin
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-downloads",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def report_path(key: str) -> str:
+    """Return the path on Airflow's web server under which the report with this store key is shown.
+
+    >>> report_path("flight_delay/reports/quality/" + 64 * "a" + ".html")[:45]
+    '/tandem/reports/train__flight_delay/quality/a'
+    """
+    match = REPORT_KEY.fullmatch(key)
+    return f"{PREFIX}/reports/train__{match['model']}/{match['path']}" if match else ""
+
+
+def build_app() -> FastAPI:
+    """Return the web application; its imports cost a second, which only the API server should pay."""
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import requires_access_dag
+    from fastapi import Depends, FastAPI, HTTPException
+    from fastapi.responses import HTMLResponse
+
+    from pipelines.errors import ObjectMissing
+    from pipelines.spec import load_environment
+    from pipelines.store import open_store
+
+    app = FastAPI(title="Tandem reports", openapi_url=None)
+    may_read = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
+
+    @app.get("/reports/{dag_id}/{kind}/{name}", dependencies=[may_read])
+    def report(dag_id: str, kind: str, name: str) -> HTMLResponse:
+        key = f"{dag_id.removeprefix('train__')}/reports/{kind}/{name}"
+        if not REPORT_KEY.fullmatch(key):
+            raise HTTPException(404, f"'{key}' is not the key of a report.")
+        try:
+            page = open_store(load_environment().store).read(key)
+        except ObjectMissing as error:
+            raise HTTPException(404, str(error)) from error
+        return HTMLResponse(page, headers=HEADERS)
+
+    return app
+
+
+class TandemReports(AirflowPlugin):
+    """Mounts the reports on Airflow's API server."""
+
+    name = "tandem_reports"
+
+    @property
+    def fastapi_apps(self) -> list[dict[str, Any]]:
+        """The application, built when the API server asks for it."""
+        return [{"app": build_app(), "url_prefix": PREFIX, "name": "Tandem reports"}]
