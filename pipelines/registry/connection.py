@@ -1,4 +1,4 @@
-"""The way to MLflow: a client per tracking URI, and its failures as errors of our own."""
+"""The way to MLflow: one client per tracking URI, and its failures as errors of our own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipelines.errors import RegistryError
 from pipelines.spec import Environment
 
+NOTHING_CHANGED = "nothing was promoted"
+
+# MLflow raises one class for a server that is gone and for a request that it understood and refused.
 SIGNS_OF_NO_ANSWER = (
     "failed with exception",
     "failed with timeout",
@@ -24,28 +27,34 @@ SIGNS_OF_NO_ANSWER = (
 )
 
 
-def client_for(environment: Environment) -> MlflowClient:
-    """Return the client of the environment's tracking URI, made once a process. Raises `RegistryError`."""
-    with translated(environment):
+def connect(environment: Environment, outcome: str = NOTHING_CHANGED) -> MlflowClient:
+    """Return a client of the environment's MLflow that has answered once.
+
+    Args:
+        environment: Where MLflow is.
+        outcome: What an error message says of the caller's work.
+
+    Raises:
+        RegistryError: If MLflow does not answer; known within seconds.
+    """
+    with translated(environment, outcome):
         return _client(environment.mlflow.tracking_uri)
 
 
 @contextmanager
-def translated(environment: Environment) -> Iterator[None]:
-    """Turn what MLflow and the libraries beneath it raise into `RegistryError`."""
+def translated(environment: Environment, outcome: str = NOTHING_CHANGED) -> Iterator[None]:
+    """Turn what MLflow and the libraries beneath it raise into `RegistryError`, which ends with `outcome`."""
     uri = environment.mlflow.tracking_uri
     try:
         yield
     except (requests.exceptions.RequestException, SQLAlchemyError, ConnectionError) as error:
-        raise RegistryError(_no_answer(uri, error)) from error
+        raise RegistryError(_no_answer(uri, error, outcome)) from error
     except MlflowException as error:
         if any(sign in str(error) for sign in SIGNS_OF_NO_ANSWER):
-            raise RegistryError(_no_answer(uri, error)) from error
-        raise RegistryError(f"MLflow at {uri} refused: {_first_line(error)} Nothing was promoted.") from error
+            raise RegistryError(_no_answer(uri, error, outcome)) from error
+        raise RegistryError(f"MLflow at {uri} refused: {_first_line(error)}; {outcome}.") from error
     except OSError as error:
-        raise RegistryError(
-            f"MLflow's artifacts or database at {uri} cannot be used: {error}. Nothing was promoted."
-        ) from error
+        raise RegistryError(f"The files behind MLflow at {uri} cannot be used: {error}; {outcome}.") from error
 
 
 @lru_cache(maxsize=16)
@@ -72,13 +81,17 @@ def _locked(database: Path) -> Iterator[None]:
         yield
 
 
-def _no_answer(uri: str, error: BaseException) -> str:
-    start = "start it with `make up`" if uri.startswith("http") else "see that its database can be reached"
-    return (
-        f"MLflow does not answer at {uri} ({_first_line(error)}); nothing was promoted; {start}, then run this again."
-    )
+def _no_answer(uri: str, error: BaseException, outcome: str) -> str:
+    remedy = "start it with `make up`" if uri.startswith("http") else "see that its database can be reached"
+    return f"MLflow does not answer at {uri} ({_first_line(_root(error))}); {outcome}; {remedy}, then run this again."
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+    return text.splitlines()[0][:300].rstrip(".")

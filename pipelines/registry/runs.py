@@ -15,21 +15,26 @@ from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import RegistryError
-from pipelines.registry.connection import client_for, translated
+from pipelines.registry.connection import connect, translated
 from pipelines.spec import Environment, ModelSpec
+
+__all__ = [
+    "connect",
+    "find_or_create_experiment",
+    "find_or_create_run",
+    "finish_run",
+    "log_artifact",
+    "log_metrics",
+    "log_params",
+    "log_trial",
+    "run_url",
+    "set_tags",
+]
 
 PLAN_TAG = "tandem.plan_id"
 TRIAL_TAG = "tandem.trial"
+PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: its web UI nests by it
 LONGEST_VALUE = 500  # characters; MLflow refuses longer parameters on some backends
-
-
-def connect(environment: Environment) -> MlflowClient:
-    """Return a client of the environment's MLflow that has answered once.
-
-    Raises:
-        RegistryError: If MLflow does not answer within seconds.
-    """
-    return client_for(environment)
 
 
 def find_or_create_experiment(environment: Environment, model: str) -> str:
@@ -76,20 +81,19 @@ def find_or_create_run(
 def log_trial(
     environment: Environment,
     run_id: str,
-    trial: int,
+    trial: int | str,
     params: Mapping[str, object],
     metrics: Mapping[str, float],
     finished: bool = True,
 ) -> None:
-    """Write one trial of a search as a finished run nested under the plan's run.
+    """Write one trial of a search as a run nested under the plan's run; the same trial again adds no second run.
 
-    Costs three writes (some 25 ms with SQLite). A trial that was logged before is not logged again only if the caller
-    takes care: a lookup would cost more than the line is worth.
+    It costs about 25 ms with SQLite (one lookup and three writes), so that trials can be watched while they run.
 
     Args:
         environment: Where MLflow is.
         run_id: The plan's run.
-        trial: Number of the trial, from 0.
+        trial: What tells the trial from all others of the plan: a number, or a text such as "worker 1, trial 7".
         params: What was tried; values are written as text.
         metrics: What came of it; values that are NaN or infinite are left out.
         finished: False marks a trial that the clock or a race cut off.
@@ -99,14 +103,19 @@ def log_trial(
     """
     client = connect(environment)
     with translated(environment):
-        parent = client.get_run(run_id)
-        child = client.create_run(
-            parent.info.experiment_id,
-            run_name=f"trial {trial}",
-            tags={"mlflow.parentRunId": run_id, TRIAL_TAG: str(trial)},
+        experiment_id = client.get_run(run_id).info.experiment_id
+        same = f"tags.`{PARENT_TAG}` = '{run_id}' and tags.`{TRIAL_TAG}` = '{trial}'"
+        found = client.search_runs([experiment_id], same, max_results=1)
+        child = (
+            found[0]
+            if found
+            else client.create_run(
+                experiment_id, run_name=f"trial {trial}", tags={PARENT_TAG: run_id, TRIAL_TAG: str(trial)}
+            )
         )
-        client.log_batch(child.info.run_id, metrics=_metrics(metrics, 0), params=_params(params))
-        client.set_terminated(child.info.run_id, "FINISHED" if finished else "KILLED")
+        if child.info.status == "RUNNING":  # else an earlier attempt wrote it whole
+            client.log_batch(child.info.run_id, metrics=_metrics(metrics, 0), params=_params(params))
+            client.set_terminated(child.info.run_id, "FINISHED" if finished else "KILLED")
 
 
 def log_metrics(environment: Environment, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
