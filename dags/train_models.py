@@ -10,11 +10,23 @@ from tandem_approval import approval
 from tandem_form import documentation, fields, requested
 from tandem_links import MlflowRunLink, QualityReportLink
 
-from pipelines.errors import Refused, UsageError
+from pipelines.errors import Refused, SpecError, UsageError
 from pipelines.spec import ModelSpec, load_model, model_names
 
 # a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
 FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
+
+
+def broken_dag(name: str, error: SpecError) -> DAG:
+    """Return a DAG that stands in for a model whose spec has problems, shows them, and fails with them."""
+    with DAG(dag_id=f"train__{name}", tags=["training", "broken spec"], doc_md=f"```\n{error}\n```") as dag:
+
+        @task(retries=0)
+        def read_spec() -> None:
+            load_model(name)
+
+        read_spec()
+    return dag
 
 
 def train_dag(spec: ModelSpec) -> DAG:
@@ -105,4 +117,7 @@ def train_dag(spec: ModelSpec) -> DAG:
 
 
 for name in model_names():
-    globals()[f"train__{name}"] = train_dag(load_model(name))
+    try:
+        globals()[f"train__{name}"] = train_dag(load_model(name))
+    except SpecError as error:  # one broken spec must not take the other models' DAGs away
+        globals()[f"train__{name}"] = broken_dag(name, error)

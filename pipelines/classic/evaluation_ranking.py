@@ -49,7 +49,7 @@ def average_precision(truth: Array, predicted: Array, weights: Weights) -> Array
 
 
 def one_against_rest(positive: Array, scores: Array, weights: Weights) -> Array:
-    """Return the area under the ROC curve of `scores` for the rows that are `positive`; NaN where one kind is absent."""
+    """Return the area under the ROC curve of `scores` for the rows that are `positive`; NaN without both kinds."""
     rows = np.flatnonzero(positive)
     others = np.flatnonzero(~positive)
     others = others[np.argsort(scores[others], kind="stable")]

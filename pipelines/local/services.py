@@ -18,7 +18,13 @@ from pipelines.spec import Environment
 LOG = logging.getLogger(__name__)
 START_SECONDS = 180
 POLL_SECONDS = 0.3
-AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+AIRFLOW_PARTS = {
+    "api-server": ("airflow", "api-server"),
+    # without --skip-serve-logs these two would serve task logs on every interface
+    "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
+    "dag-processor": ("airflow", "dag-processor"),
+    "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
+}
 
 
 def processes(environment: Environment) -> dict[str, Process]:
@@ -54,8 +60,8 @@ def _start(environment: Environment, services: dict[str, Process], addresses: Ad
     _run_once(["airflow", "db", "migrate"], variables, environment.home / "log" / "airflow-db.log")
     host, port = addresses.mlflow_url.removeprefix("http://").split(":")
     LOG.info("Starting Airflow and MLflow ...")
-    for part in AIRFLOW_PARTS:
-        services[f"airflow-{part}"].start(["airflow", part], variables)
+    for part, command in AIRFLOW_PARTS.items():
+        services[f"airflow-{part}"].start(command, variables)
     services["mlflow"].start(
         [
             *("mlflow", "server", "--host", host, "--port", port, "--workers", "1"),

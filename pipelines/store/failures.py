@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError
+from pipelines.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError, UsageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -41,6 +41,13 @@ def name_in_use(root: str, key: str) -> StoreError:
         f"Cannot write object {key!r} in {root}: that name, or one on the way to it, is already the other of folder "
         "and object. Nothing was written; choose another key."
     )
+
+
+def require_file(key: str, path: Path) -> int:
+    """Return the size in bytes of the local file that is to be stored as `key`. Raises `UsageError` without one."""
+    if not path.is_file():
+        raise UsageError(f"Cannot upload {path} as {key!r}: there is no such file. Nothing was written.")
+    return path.stat().st_size
 
 
 @contextmanager

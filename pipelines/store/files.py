@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from pipelines.errors import UsageError
 from pipelines.store.base import ObjectInfo, check_key, is_key
-from pipelines.store.failures import changed, exists, explained_read, explained_write, missing
+from pipelines.store.failures import changed, exists, explained_read, explained_write, missing, require_file
 
 _CHUNK_BYTES = 1024 * 1024
 _DEAD_AFTER_SECONDS = 60.0  # a temporary file is this old, and unlocked, before it counts as left over
@@ -75,8 +74,7 @@ class FileStore:
     def upload(self, key: str, path: Path) -> ObjectInfo:
         """Put a copy of a local file, replacing what is there. Raises `UsageError` when there is no such file."""
         check_key(key)
-        if not path.is_file():
-            raise UsageError(f"Cannot upload {path} as {key!r}: there is no such file. Nothing was written.")
+        require_file(key, path)
         with path.open("rb") as source:
             return self._put(key, source, self._replace)
 

@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from pipelines.errors import UsageError
 from pipelines.records import sha256_of
 from pipelines.store.base import ObjectInfo, check_key
-from pipelines.store.failures import changed, exists, missing, name_in_use
+from pipelines.store.failures import changed, exists, missing, name_in_use, require_file
 
 
 class MemoryStore:
@@ -60,8 +59,7 @@ class MemoryStore:
     def upload(self, key: str, path: Path) -> ObjectInfo:
         """Put a copy of a local file, replacing what is there. Raises `UsageError` when there is no such file."""
         check_key(key)
-        if not path.is_file():
-            raise UsageError(f"Cannot upload {path} as {key!r}: there is no such file. Nothing was written.")
+        require_file(key, path)
         return self.write(key, path.read_bytes())
 
     @contextmanager
