@@ -1,0 +1,170 @@
+"""Versions in MLflow's registry: made once a candidate, found by the candidate's hash, and held to its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from pipelines.errors import IntegrityError, RegistryError
+from pipelines.records import Candidate
+from pipelines.registry.connection import connect, translated
+from pipelines.spec import Environment
+
+CANDIDATE_TAG = "tandem.candidate_sha256"
+MODEL_TAG = "tandem.model_sha256"
+MODEL_FILE = "model.skops"
+VERSIONS_TAG = "mlflow.modelVersions"  # MLflow's own: its web UI links a logged model to its versions by it
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model as MLflow has it; `source` is the URI of its folder."""
+
+    model: str
+    number: int
+    source: str
+    tags: dict[str, str]
+
+
+def get_version(environment: Environment, model: str, number: int) -> Version:
+    """Return one version. Raises `RegistryError` if MLflow has it not, or does not answer."""
+    client = connect(environment)
+    with translated(environment):
+        return _version(client, client.get_model_version(model, str(number)))
+
+
+def find_version(environment: Environment, candidate: Candidate) -> Version | None:
+    """Return the oldest version made of a candidate, or None. Raises `RegistryError`."""
+    client = connect(environment)
+    with translated(environment):
+        found = client.search_model_versions(
+            f"name = '{candidate.model}' and tags.`{CANDIDATE_TAG}` = '{candidate.sha256}'", max_results=1000
+        )
+        oldest = min(found, key=lambda version: int(version.version), default=None)
+        return None if oldest is None else _version(client, oldest)
+
+
+def find_or_create_logged_model(environment: Environment, candidate: Candidate, tags: Mapping[str, str]) -> str:
+    """Return the id of the candidate's logged model in its run's experiment; it is empty when new.
+
+    Raises:
+        RegistryError: If MLflow does not answer, or the candidate's run is gone.
+    """
+    client = connect(environment)
+    with translated(environment):
+        experiment_id = client.get_run(candidate.mlflow_run_id).info.experiment_id
+        found = client.search_logged_models([experiment_id], f"tags.`{CANDIDATE_TAG}` = '{candidate.sha256}'")
+        made: LoggedModel = (
+            found[0]
+            if found
+            else client.create_logged_model(
+                experiment_id, name=candidate.model, source_run_id=candidate.mlflow_run_id, tags=dict(tags)
+            )
+        )
+        return str(made.model_id)
+
+
+def create_version(
+    environment: Environment,
+    candidate: Candidate,
+    model_id: str,
+    folder: Path,
+    tags: Mapping[str, str],
+    description: str,
+) -> Version:
+    """Upload a model's folder and make a version of it, in this order: a version never lacks its files.
+
+    Of two made of one candidate at once, both callers return the older and the younger is taken away.
+
+    Args:
+        environment: Where MLflow is.
+        candidate: What the version is made of.
+        model_id: The candidate's logged model.
+        folder: An MLflow model folder.
+        tags: Tags of the version; the candidate's hash is added.
+        description: Markdown for the version's page.
+
+    Raises:
+        RegistryError: If MLflow does not answer; there is then no version, and calling again goes on.
+    """
+    client = connect(environment)
+    with translated(environment):
+        client.log_model_artifacts(model_id, str(folder))
+        logged = client.finalize_logged_model(model_id, "READY")
+        client.log_outputs(candidate.mlflow_run_id, [LoggedModelOutput(model_id, step=0)])
+        _ensure_registered_model(client, candidate.model)
+        made = _version(
+            client,
+            client.create_model_version(
+                candidate.model,
+                # The folder's own address: MLflow resolves `models:/<id>` by a global tracking URI, ours is no global.
+                source=logged.artifact_location,
+                run_id=candidate.mlflow_run_id,
+                tags={**tags, CANDIDATE_TAG: candidate.sha256, MODEL_TAG: candidate.model_sha256},
+                description=description,
+                model_id=model_id,
+            ),
+        )
+    oldest = find_version(environment, candidate) or made
+    with translated(environment):
+        if oldest.number != made.number:
+            client.delete_model_version(candidate.model, str(made.number))
+        link = [{"name": candidate.model, "version": oldest.number}]
+        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)})
+    return oldest
+
+
+def check_version(environment: Environment, version: Version, candidate: Candidate) -> None:
+    """Raise `IntegrityError` unless the version's tags and the model file behind it are the candidate's.
+
+    Raises `RegistryError` if MLflow or its files do not answer.
+    """
+    name = f"Version {version.number} of {version.model} in MLflow"
+    for tag, expected in ((CANDIDATE_TAG, candidate.sha256), (MODEL_TAG, candidate.model_sha256)):
+        if version.tags.get(tag) != expected:
+            raise IntegrityError(
+                f"{name} is not this candidate: tag {tag} is {version.tags.get(tag)}, expected {expected}. "
+                "It was not used."
+            )
+    found = _file_sha256(environment, f"{version.source}/{MODEL_FILE}")
+    if found != candidate.model_sha256:
+        raise IntegrityError(
+            f"{name} was altered: the SHA-256 of its {MODEL_FILE} is {found}, expected {candidate.model_sha256}. "
+            "It was not used."
+        )
+
+
+def _file_sha256(environment: Environment, uri: str) -> str:
+    with translated(environment), tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            artifact_uri=uri, dst_path=folder, tracking_uri=environment.mlflow.tracking_uri
+        )
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _ensure_registered_model(client: MlflowClient, model: str) -> None:
+    try:
+        client.create_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(client: MlflowClient, found: ModelVersion) -> Version:
+    if found.status != "READY":
+        raise RegistryError(
+            f"Version {found.version} of {found.name} is {found.status} in MLflow, not READY: {found.status_message}"
+        )
+    source = client.get_model_version_download_uri(found.name, found.version)
+    return Version(model=found.name, number=int(found.version), source=str(source).rstrip("/"), tags=dict(found.tags))
