@@ -1,0 +1,70 @@
+"""Say what was measured, what was needed, and what would settle it, in one line a person can act on."""
+
+from __future__ import annotations
+
+from pipelines.records import MetricValue, Outcome, PairedDifference, RuleResult
+
+_MOST_DECIMALS = 12
+
+
+def place(metric: str, slice_name: str) -> str:
+    """Return where a figure was taken: `roc_auc` for all rows, `roc_auc on origin=JFK` for a slice."""
+    return metric if slice_name == "all" else f"{metric} on {slice_name}"
+
+
+def absolute(measured: MetricValue, sign: str, bound: float) -> str:
+    """Return `roc_auc on origin=JFK = 0.512 [0.490, 0.534], needs >= 0.550`, told apart by enough decimals."""
+    assert measured.value is not None
+    decimals = _decimals(measured.value, bound)
+    shown = f"{measured.value:.{decimals}f}"
+    if measured.low is not None and measured.high is not None:
+        shown += f" [{measured.low:.{decimals}f}, {measured.high:.{decimals}f}]"
+    return f"{place(measured.metric, measured.slice)} = {shown}, needs {sign} {bound:.{decimals}f}"
+
+
+def relative(difference: PairedDifference, lower_is_better: bool, margin: float, outcome: Outcome) -> str:
+    """Return the difference with its interval, the bound, and for a hold what would settle it."""
+    value, low, high = difference.value, difference.low, difference.high
+    assert value is not None
+    assert low is not None
+    assert high is not None
+    bound, sign, worst = (margin, "<=", high) if lower_is_better else (-margin, ">=", low)
+    decimals = _decimals(worst, bound)
+    figures = f"{value:+.{decimals}f} [{low:+.{decimals}f}, {high:+.{decimals}f}]"
+    text = (
+        f"{place(difference.metric, difference.slice)}: challenger minus champion = {figures}, "
+        f"the interval needs to be {sign} {bound:+.{decimals}f}"
+    )
+    return f"{text}; {_way_out(difference, lower_is_better, margin)}" if outcome == "hold" else text
+
+
+def _way_out(difference: PairedDifference, lower_is_better: bool, margin: float) -> str:
+    """Tell how many rows would bring the interval clear of the margin: its width shrinks with their square root."""
+    assert difference.value is not None
+    assert difference.low is not None
+    assert difference.high is not None
+    start = f"{difference.num_rows:,} rows are too few to tell"
+    turned = -1.0 if lower_is_better else 1.0
+    room = turned * difference.value + margin
+    if room <= 0:
+        return f"{start}, and more of them would sooner reject it"
+    reach = abs(difference.value - (difference.high if lower_is_better else difference.low))
+    rows = max(1.0, difference.num_rows * (reach / room) ** 2)
+    return f"{start}, about {float(f'{rows:.2g}'):,.0f} would be enough if the difference stays"
+
+
+def sentence(outcome: Outcome, results: tuple[RuleResult, ...], has_champion: bool) -> str:
+    """Return the verdict as one sentence: every result that is not `promote`, or that all rules hold."""
+    if outcome == "promote":
+        return f"Candidate may be promoted: all {len(results)} checks hold."
+    verb = "rejected" if outcome == "reject" else "held"
+    consequence = "champion stays" if has_champion else "there is still no champion"
+    return f"Candidate {verb}, {consequence}: {'; '.join(r.reason for r in results if r.outcome != 'promote')}."
+
+
+def _decimals(value: float, bound: float) -> int:
+    """Return how many decimals show that two numbers differ: 3 where that is enough."""
+    for decimals in range(3, _MOST_DECIMALS):
+        if value == bound or f"{value:.{decimals}f}" != f"{bound:.{decimals}f}":
+            return decimals
+    return _MOST_DECIMALS
