@@ -5,114 +5,71 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule, task
-from tandem_approval import approval
-from tandem_form import documentation, fields, requested
-from tandem_links import MlflowRunLink, QualityReportLink
+from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
+from tandem_form import documentation, fields
+from tandem_operators import PromoteOperator, StepOperator, ValidateOperator
 
 from pipelines.errors import Refused, SpecError, UsageError
 from pipelines.spec import ModelSpec, load_model, model_names
 
 # a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
 FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
-
-
-def broken_dag(name: str, error: SpecError) -> DAG:
-    """Return a DAG that stands in for a model whose spec has problems, shows them, and fails with them."""
-    with DAG(dag_id=f"train__{name}", tags=["training", "broken spec"], doc_md=f"```\n{error}\n```") as dag:
-
-        @task(retries=0)
-        def read_spec() -> None:
-            load_model(name)
-
-        read_spec()
-    return dag
+RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=5), "retry_policy": FAULTS_ONLY}
 
 
 def train_dag(spec: ModelSpec) -> DAG:
     """Return the DAG of one model; the steps are those of `tandem run`."""
-    model = spec.name
-
-    def run(step: str, *records: Any) -> Any:
-        from pipelines.steps.run import run_step  # on the worker: parsing stays fast
-
-        return run_step(step, model, *records)
-
+    model, workers = spec.name, list(range(spec.training.workers))
     with DAG(
         dag_id=f"train__{model}",
         description=spec.description,
         schedule=spec.schedule.cron,
         max_active_runs=1,
         catchup=False,
-        default_args={
-            "owner": spec.owner,
-            "retries": 2,
-            "retry_delay": timedelta(seconds=5),
-            "retry_policy": FAULTS_ONLY,
-        },
-        params=fields(spec),
+        default_args={"owner": spec.owner, "model": model, **RETRIES},
         tags=["training", spec.kind, *spec.tags],
         doc_md=documentation(spec),
     ) as dag:
+        reconciled = StepOperator(task_id="reconcile")
+        ingested = StepOperator(task_id="ingest", asks=True)
+        validated = ValidateOperator(task_id="validate", records=[ingested.output])
+        taken = StepOperator(task_id="snapshot", records=[validated.output])
+        plan = StepOperator(task_id="plan", records=[taken.output], asks=True).output
+        shares = StepOperator.partial(task_id="search", model=model, records=[plan]).expand(worker=workers)
+        candidate = StepOperator(task_id="train", records=[plan, shares.output]).output
+        evaluated = StepOperator(task_id="evaluate", records=[candidate])
+        judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)
+        registered = StepOperator(task_id="register", records=[judged.output])
+        PromoteOperator(task_id="promote", records=[registered.output], answer=approval(spec, registered))
+        reconciled >> evaluated
+    dag.params.update(fields(spec))  # only now: each task would copy them, which is most of the time of a parse
+    return dag
 
-        @task
-        def reconcile() -> Any:
-            return run("reconcile")
 
-        @task
-        def ingest(**context: Any) -> Any:
-            return run("ingest", requested(context))
+def approval(spec: ModelSpec, registered: StepOperator) -> Any:
+    """Return the answer of the person who approves, or None where the spec asks for nobody.
 
-        @task
-        def validate(ingested: Any) -> Any:
-            return run("validate", ingested)
+    A no fails the run: the challenger stays registered, and the champion stays champion.
+    """
+    if spec.promotion.approval == "none":
+        return None
+    from airflow.providers.standard.operators.hitl import ApprovalOperator  # it parses slowly: only where it is used
 
-        @task
-        def snapshot(validated: Any) -> Any:
-            return run("snapshot", validated)
+    approve = ApprovalOperator(
+        task_id="approve",
+        subject=f"Promote a new version of {spec.name}?",
+        body="The gate says promote. The evidence is behind the links of the tasks `evaluate` and `gate`.",
+        fail_on_reject=True,
+        retries=0,
+    )
+    registered >> approve
+    return approve.output
 
-        @task
-        def plan(taken: Any, **context: Any) -> Any:
-            return run("plan", taken, requested(context))
 
-        @task
-        def search(planned: Any, worker: int) -> Any:
-            return run("search", planned, worker)
-
-        @task
-        def train(planned: Any, shares: Any) -> Any:
-            return run("train", planned, list(shares))
-
-        @task
-        def evaluate(candidate: Any) -> Any:
-            return run("evaluate", candidate)
-
-        @task(retries=0)
-        def gate(candidate: Any, evaluation: Any) -> Any:
-            return run("gate", candidate, evaluation)
-
-        @task
-        def register(judged: Any) -> Any:
-            return run("register", judged)
-
-        @task
-        def promote(registered: Any, answer: Any = None, **context: Any) -> Any:
-            by = answer["responded_by_user"]["name"] if answer else requested(context)["by"]
-            return run("promote", registered, by)
-
-        validated = validate(ingest())
-        planned = plan(snapshot(validated))
-        candidate = train(planned, search.partial(planned=planned).expand(worker=list(range(spec.training.workers))))
-        evaluation = evaluate(candidate)
-        reconcile() >> evaluation
-        judged = gate(candidate, evaluation)
-        registered = register(judged)
-        answer = approval(spec, registered)
-        promoted = promote(registered, answer)
-
-        validated.operator.operator_extra_links = (QualityReportLink(),)
-        for step in (planned, candidate, evaluation, judged, registered, promoted):
-            step.operator.operator_extra_links = (MlflowRunLink(),)
+def broken_dag(name: str, error: SpecError) -> DAG:
+    """Return a DAG that stands in for a model whose spec has problems: it shows them, and fails with them."""
+    with DAG(dag_id=f"train__{name}", schedule=None, tags=["training", "broken spec"], doc_md=f"```\n{error}\n```") as dag:
+        StepOperator(task_id="reconcile", model=name)
     return dag
 
 

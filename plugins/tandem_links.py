@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import BaseOperatorLink
 from tandem_reports import report_path
 
+from pipelines.errors import TandemError
 from pipelines.spec import load_environment
-REPORT_KEY_XCOM = "report_key"
+
+REPORT = "report_key"
+
+
+@contextmanager
+def remember_report(task_instance: Any) -> Iterator[None]:
+    """Keep the key of the report that a failing step names in its error, so that the button leads there too."""
+    try:
+        yield
+    except TandemError as error:
+        task_instance.xcom_push(key=REPORT, value=getattr(error, REPORT, None))
+        raise
 
 
 class MlflowRunLink(BaseOperatorLink):
@@ -22,7 +36,8 @@ class MlflowRunLink(BaseOperatorLink):
         if not plan:
             return ""
         mlflow = load_environment().mlflow
-        return f"http://{mlflow.host}:{mlflow.port}/#/experiments/{plan['mlflow_experiment_id']}/runs/{plan['mlflow_run_id']}"
+        run = f"#/experiments/{plan['mlflow_experiment_id']}/runs/{plan['mlflow_run_id']}"
+        return f"http://{mlflow.host}:{mlflow.port}/{run}"
 
 
 class QualityReportLink(BaseOperatorLink):
@@ -31,7 +46,8 @@ class QualityReportLink(BaseOperatorLink):
     name = "Quality report"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return the report's address on Airflow's own web server, or nothing when there is no report yet."""
-        key = ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT_KEY_XCOM)
+        """Return the report's address on Airflow's own web server, or nothing when there is no report."""
+        validated = ti_key.xcom_pull(task_ids=ti_key.task_id)
+        key = validated[REPORT] if validated else ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT)
         airflow = load_environment().airflow
         return f"http://{airflow.host}:{airflow.port}{report_path(key)}" if key else ""
