@@ -59,15 +59,15 @@ def translated(environment: Environment, outcome: str = NOTHING_CHANGED) -> Iter
 
 @lru_cache(maxsize=16)
 def _client(tracking_uri: str) -> MlflowClient:
-    client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
     with _alone(tracking_uri):
+        client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
     return client
 
 
 def _alone(tracking_uri: str) -> AbstractContextManager[None]:
-    """Hold a lock beside an SQLite database: two processes must not both build its tables."""
+    """Hold a lock beside an SQLite database: with MLflow's own, two processes that build its tables at once fail."""
     if not tracking_uri.startswith("sqlite:///"):
         return nullcontext()
     return _locked(Path(tracking_uri.removeprefix("sqlite:///")))
