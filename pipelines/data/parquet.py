@@ -1,0 +1,65 @@
+"""Write Parquet whose bytes depend on the rows alone, never on how they arrived in batches."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_ROWS = 131_072  # a row group is what every reader must hold at once
+
+
+class ParquetWriter:
+    """A Parquet file that is written a row group at a time, in memory bounded by one row group.
+
+    The same rows in the same order give the same bytes for one version of Arrow, whatever batches they came in.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.num_rows = 0
+        self._schema = schema.remove_metadata()
+        self._file = pq.ParquetWriter(path, self._schema, compression="zstd", compression_level=3)
+        self._waiting: list[pa.Table] = []
+        self._num_waiting = 0
+
+    def write(self, rows: pa.Table | pa.RecordBatch) -> None:
+        """Add rows of the writer's schema after those already written."""
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        self._waiting.append(table.cast(self._schema))
+        self._num_waiting += table.num_rows
+        self.num_rows += table.num_rows
+        if self._num_waiting >= ROW_GROUP_ROWS:
+            self._flush(whole_groups_only=True)
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Write what is still waiting, unless an error is on its way, and close the file."""
+        if kind is None:
+            self._flush(whole_groups_only=False)
+        self._file.close()
+
+    def _flush(self, whole_groups_only: bool) -> None:
+        table = pa.concat_tables(self._waiting) if self._waiting else self._schema.empty_table()
+        start = 0
+        while table.num_rows - start >= ROW_GROUP_ROWS or (not whole_groups_only and start < table.num_rows):
+            group = table.slice(start, ROW_GROUP_ROWS).unify_dictionaries().combine_chunks()
+            self._file.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            start += group.num_rows
+        self._waiting = [table.slice(start)]
+        self._num_waiting = table.num_rows - start
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex, in bounded memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

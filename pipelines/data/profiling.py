@@ -1,0 +1,128 @@
+"""Compute profiles from Parquet files and Arrow tables, one column of one row group in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.data.moments import moments_of
+from pipelines.data.parquet import ROW_GROUP_ROWS
+from pipelines.data.profiles import ColumnProfile, Family, NumberProfile, Profile, TextProfile, merge_columns
+from pipelines.data.quantiles import BUFFER_POINTS, merge_summaries, summarise
+from pipelines.data.sketches import DistinctSketch, FrequentSketch
+from pipelines.records import number_or_none
+
+Chunks = Iterable[pa.Array]
+Floats = npt.NDArray[np.float64]
+
+
+def profile_parquet(path: Path) -> Profile:
+    """Return the profile of a Parquet file."""
+    with pq.ParquetFile(path) as file:
+
+        def chunks(name: str) -> Iterator[pa.Array]:
+            for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[name]):
+                yield batch.column(0)
+
+        return _profile(file.schema_arrow, file.metadata.num_rows, chunks)
+
+
+def profile_table(table: pa.Table) -> Profile:
+    """Return the profile of a table in memory."""
+
+    def chunks(name: str) -> Iterator[pa.Array]:
+        for batch in table.select([name]).combine_chunks().to_batches(max_chunksize=ROW_GROUP_ROWS):
+            yield batch.column(0)
+
+    return _profile(table.schema, table.num_rows, chunks)
+
+
+def _profile(schema: pa.Schema, num_rows: int, chunks: Callable[[str], Chunks]) -> Profile:
+    columns = (_profile_column(field, chunks(field.name)) for field in schema)
+    return Profile(num_rows=num_rows, columns=tuple(columns))
+
+
+def _profile_column(field: pa.Field, chunks: Chunks) -> ColumnProfile:
+    family, empty = _family(field.type), pa.array([], field.type)
+    parts = [_profile_chunk(field.name, family, chunk) for chunk in chunks]
+    return merge_columns(parts or [_profile_chunk(field.name, family, empty)])
+
+
+def _family(kind: pa.DataType) -> Family:
+    if pa.types.is_dictionary(kind):
+        return _family(kind.value_type)
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "text"
+    return "boolean" if pa.types.is_boolean(kind) else "other"
+
+
+def _profile_chunk(name: str, family: Family, chunk: pa.Array) -> ColumnProfile:
+    values = chunk.drop_null()
+    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    distinct, num_not_finite = DistinctSketch(), 0
+    number: NumberProfile | None = None
+    text: TextProfile | None = None
+    if len(values) and family in ("number", "time"):
+        floats = _as_floats(values)
+        finite = floats[np.isfinite(floats)] + 0.0  # -0.0 becomes 0.0: one value, not two
+        num_not_finite = floats.size - finite.size
+        number = _profile_numbers(finite, distinct)
+    elif len(values) and family in ("text", "boolean"):
+        text = _profile_texts(values, distinct)
+    return ColumnProfile(
+        name=name,
+        family=family if len(values) else "empty",
+        num_rows=len(chunk),
+        num_nulls=chunk.null_count,
+        num_not_finite=num_not_finite,
+        distinct=distinct.encode(),
+        number=number,
+        text=text,
+    )
+
+
+def _as_floats(values: pa.Array) -> Floats:
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+        zone = values.type.tz if pa.types.is_timestamp(values.type) else None
+        values = values.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64())
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _profile_numbers(finite: Floats, distinct: DistinctSketch) -> NumberProfile:
+    exact = summarise(finite, points=max(finite.size, 1))
+    distinct.update(exact.values.tolist())
+    moments = moments_of(finite)
+    return NumberProfile(
+        count=finite.size,
+        minimum=float(exact.values[0]) if finite.size else None,
+        maximum=float(exact.values[-1]) if finite.size else None,
+        mean=number_or_none(moments.mean) if finite.size else None,
+        m2=number_or_none(moments.m2) if finite.size else None,
+        quantiles=merge_summaries([exact], BUFFER_POINTS).encode(),
+    )
+
+
+def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
+    counted = pc.value_counts(values.cast(pa.large_string())).flatten()  # a boolean becomes 'true' or 'false'
+    order = pc.sort_indices(counted[0])
+    texts, counts = counted[0].take(order), counted[1].take(order)
+    lengths, frequent = pc.utf8_length(texts), FrequentSketch()
+    distinct.update(texts.to_pylist())
+    frequent.update(texts.to_pylist(), counts.to_pylist())
+    return TextProfile(
+        count=len(values),
+        shortest=pc.min(lengths).as_py(),
+        longest=pc.max(lengths).as_py(),
+        total_length=pc.sum(pc.multiply(lengths.cast(pa.int64()), counts)).as_py(),
+        frequent=frequent.encode(),
+    )

@@ -1,0 +1,1 @@
+"""The steps of a run: one Airflow task, one file and one public function each."""
