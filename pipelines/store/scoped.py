@@ -70,9 +70,10 @@ class ScopedStore:
     def _require_within(self, key: str) -> None:
         # 'm/train' shows 'm/train' and 'm/train/1' but not 'm/training': a folder, not a beginning of letters.
         if not any(f"{key}/".startswith(f"{allowed}/") for allowed in self._allowed):
+            more = f" and {len(self._allowed) - 3} more" if len(self._allowed) > 3 else ""
             raise HoldoutRefused(
                 f"Training may not read {key!r} in {self.root}: it is shown only "
-                f"{', '.join(self._allowed) or 'nothing'}. Nothing was read."
+                f"{', '.join(self._allowed[:3]) or 'nothing'}{more}. Nothing was read."
             )
 
     def _refuse_write(self, key: str) -> NoReturn:
