@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,19 +36,17 @@ class Process:
         """Start `command` in a session of its own, with its output in `log_path`. Raises `ServiceError`."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         self._record_path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with self.log_path.open("ab") as log:
-                child = subprocess.Popen(
-                    list(command),
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+        output = (os.POSIX_SPAWN_OPEN, 1, str(self.log_path), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        errors = (os.POSIX_SPAWN_DUP2, 1, 2)
+        silence = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        try:  # not subprocess: the process outlives this command, and nobody here waits for it
+            program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
+            pid = os.posix_spawn(
+                program, list(command), dict(environment), file_actions=[silence, output, errors], setsid=True
+            )
         except OSError as error:
             raise ServiceError(f"{self.name} cannot be started: {error}. Nothing runs.") from error
-        record = {"pid": child.pid, "started": psutil.Process(child.pid).create_time()}
+        record = {"pid": pid, "started": psutil.Process(pid).create_time()}
         self._record_path.write_text(json.dumps(record))
 
     def stop(self) -> bool:

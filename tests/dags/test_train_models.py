@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ["ingest", "validate", "snapshot", "plan", "search", "train", "evaluate", "gate", "register", "promote"]
+
+
+def _spec_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "config" / "models"
+    folder.mkdir(parents=True)
+    (folder / "flight_delay.yaml").write_text((ROOT / "config" / "models" / "flight_delay.yaml").read_text())
+    return tmp_path
+
+
+def _parse(root: Path) -> dict[str, DAG]:
+    import runpy
+
+    before = os.environ.get("TANDEM_ROOT")
+    os.environ["TANDEM_ROOT"] = str(root)
+    try:
+        found = runpy.run_path(str(ROOT / "dags" / "train_models.py"))
+    finally:
+        os.environ.pop("TANDEM_ROOT")
+        if before is not None:
+            os.environ["TANDEM_ROOT"] = before
+    return {name: value for name, value in found.items() if isinstance(value, DAG)}
+
+
+def test_a_dag_is_named_after_each_spec_and_chains_the_steps() -> None:
+    dags = _parse(ROOT)
+    dag = dags["train__flight_delay"]
+    for earlier, later in zip(STEPS, STEPS[1:], strict=False):
+        assert later in dag.get_task(earlier).downstream_task_ids, (earlier, later)
+
+
+def test_reconcile_comes_before_the_champion_is_looked_up() -> None:
+    assert _parse(ROOT)["train__flight_delay"].get_task("reconcile").downstream_task_ids == {"evaluate"}
+
+
+def test_a_verdict_is_never_retried_and_a_fault_is() -> None:
+    from pipelines.errors import GateFailed, QualityFailed, SpecError, StoreError
+
+    dag = _parse(ROOT)["train__flight_delay"]
+    assert dag.get_task("gate").retries == 0
+    policy = dag.get_task("validate").retry_policy
+    for verdict in (QualityFailed("no"), GateFailed("no"), SpecError([])):
+        assert policy.evaluate(verdict, 1, 2).action.value == "fail", verdict
+    assert policy.evaluate(StoreError("gone"), 1, 2).action.value != "fail"
+
+
+def test_the_form_is_filled_with_the_spec_and_refuses_what_is_no_date() -> None:
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = _parse(ROOT)["train__flight_delay"].params
+    assert params["data_start"] == "2013-01-01"
+    with pytest.raises(ParamValidationError):
+        params["data_start"] = "yesterday"
+        params.validate()
+
+
+def test_a_spec_that_asks_for_a_person_waits_for_one_before_promoting(tmp_path: Path) -> None:
+    root = _spec_folder(tmp_path)
+    path = root / "config" / "models" / "flight_delay.yaml"
+    path.write_text(path.read_text() + "\npromotion:\n  approval: human\n")
+    dag = _parse(root)["train__flight_delay"]
+    assert dag.get_task("approve").upstream_task_ids == {"register"}
+    assert "approve" in dag.get_task("promote").upstream_task_ids
+
+
+def test_more_workers_make_more_mapped_tasks(tmp_path: Path) -> None:
+    root = _spec_folder(tmp_path)
+    path = root / "config" / "models" / "flight_delay.yaml"
+    path.write_text(path.read_text().replace("  calibrate: true", "  calibrate: true\n  workers: 3"))
+    search = _parse(root)["train__flight_delay"].get_task("search")
+    assert search.expand_input.value["worker"] == [0, 1, 2]
+
+
+def test_a_broken_spec_shows_its_problems_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    root = _spec_folder(tmp_path)
+    good = root / "config" / "models" / "flight_delay.yaml"
+    broken = good.with_name("broken.yaml")
+    broken.write_text(good.read_text().replace("name: flight_delay", "name: broken").replace("task: binary", "task: binry"))
+    dags = _parse(root)
+    assert "broken spec" in dags["train__broken"].tags
+    assert "binry" in str(dags["train__broken"].doc_md)
+    assert "broken spec" not in dags["train__flight_delay"].tags
+
+
+def test_parsing_imports_no_heavy_library() -> None:
+    heavy = ["torch", "mlflow", "sklearn", "great_expectations", "duckdb", "pandas", "numpy", "pyarrow"]
+    code = f"import sys, train_models; print([name for name in {heavy} if name in sys.modules])"
+    paths = os.pathsep.join([str(ROOT / "dags"), str(ROOT / "plugins")])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_two_parses_serialize_alike_so_that_dag_versions_do_not_multiply() -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    first, second = (DagSerialization.to_dict(_parse(ROOT)["train__flight_delay"]) for _ in range(2))
+    assert first == second
+    assert DagSerialization.from_dict(first).dag_id == "train__flight_delay"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tandem_links import MlflowRunLink, QualityReportLink, remember_report
+
+from pipelines.errors import QualityFailed
+
+REPORT = "flight_delay/reports/quality/" + "b2" * 32 + ".html"
+
+
+class TaskInstance:
+    """The part of Airflow's task instance that a link speaks to: XComs by task and key."""
+
+    def __init__(self, task_id: str, xcoms: dict[tuple[str, str], Any]) -> None:
+        self.task_id = task_id
+        self.xcoms = xcoms
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.xcoms.get((task_ids, key))
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[self.task_id, key] = value
+
+
+def test_the_mlflow_button_leads_to_the_planned_run() -> None:
+    plan = {"mlflow_experiment_id": "7", "mlflow_run_id": "abc"}
+    link = MlflowRunLink().get_link(None, ti_key=TaskInstance("gate", {("plan", "return_value"): plan}))
+    assert link.endswith("/#/experiments/7/runs/abc")
+    assert link.startswith("http://127.0.0.1:")
+
+
+def test_the_mlflow_button_leads_nowhere_before_planning() -> None:
+    assert MlflowRunLink().get_link(None, ti_key=TaskInstance("plan", {})) == ""
+
+
+def test_the_report_button_works_when_the_data_passed() -> None:
+    instance = TaskInstance("validate", {("validate", "return_value"): {"report_key": REPORT}})
+    assert QualityReportLink().get_link(None, ti_key=instance).endswith("b2.html")
+
+
+def test_the_report_button_works_when_the_data_failed() -> None:
+    instance = TaskInstance("validate", {})
+    error = QualityFailed("over budget")
+    error.report_key = REPORT
+    with pytest.raises(QualityFailed), remember_report(instance):
+        raise error
+    assert QualityReportLink().get_link(None, ti_key=instance).endswith("b2.html")
+
+
+def test_the_report_button_leads_nowhere_when_there_is_no_report() -> None:
+    assert QualityReportLink().get_link(None, ti_key=TaskInstance("validate", {})) == ""
