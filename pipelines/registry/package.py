@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 from pipelines.errors import RegistryError
 from pipelines.registry.provenance import requirements
 from pipelines.registry.versions import MODEL_FILE
 
+with warnings.catch_warnings():
+    warnings.filterwarnings(
+        "ignore", ".*Any type hint is inferred as AnyType", UserWarning
+    )  # MLflow, of its own classes
+    import mlflow.pyfunc
+    import mlflow.sklearn
+
 REQUIRED_PACKAGES = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
 PAPERS_FOLDER = "tandem"
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model takes: a few example rows, and which columns miss values anywhere in the training data."""
+
+    example: pa.Table
+    with_missing: frozenset[str]
 
 
 def write_model_folder(
@@ -27,86 +44,85 @@ def write_model_folder(
     estimator: Any,
     model_file: Path,
     trusted_types: Sequence[str],
-    example: pa.Table,
+    features: Features,
     probabilities: bool,
     papers: Mapping[str, bytes],
-    model_id: str,
-    run_id: str,
+    model: Model,
 ) -> None:
-    """Write a folder that MLflow loads as scikit-learn or pyfunc.
+    """Write a folder that MLflow loads as scikit-learn or as pyfunc, and see that it answers as the estimator does.
 
     Args:
         folder: A folder that does not exist yet.
         estimator: The fitted model.
         model_file: The skops file it was loaded from; exactly these bytes go into the folder.
         trusted_types: Names of the types, beyond skops' own, that loading it may make.
-        example: A few rows of the features, those with missing values among them; the signature is told from it.
-        probabilities: Whether a prediction is one probability a class (or else one value).
-        papers: More files by name, such as the model card.
-        model_id: MLflow's id of the logged model.
-        run_id: MLflow's id of the run that trained it.
+        features: What it takes.
+        probabilities: Whether it answers one probability a class, or else one value.
+        papers: More files by name, such as the model card; they go into the folder `tandem`.
+        model: MLflow's description of the model, with the ids of its run and of itself.
+
+    Raises:
+        RegistryError: If the folder, loaded again, answers otherwise than the estimator.
     """
-    frame = example_frame(example)
+    example = features.example.to_pandas(date_as_object=False)
+    example.columns = example.columns.astype(object)  # MLflow compares the names with numbers
     mlflow.sklearn.save_model(
         estimator,
         str(folder),
-        mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
+        mlflow_model=model,
         serialization_format="skops",
         skops_trusted_types=list(trusted_types),
-        signature=ModelSignature(input_schema(example), output_schema(estimator, probabilities)),
-        input_example=frame,
+        signature=ModelSignature(input_schema(features), output_schema(estimator, probabilities)),
+        input_example=example if all(map(_fits_json, features.example.schema.types)) else None,
         pip_requirements=requirements(*REQUIRED_PACKAGES),
         pyfunc_predict_fn="predict_proba" if probabilities else "predict",
     )
-    if not (folder / MODEL_FILE).is_file():
-        raise RegistryError(
-            f"MLflow wrote no {MODEL_FILE} for run {run_id}: its layout is not the one this code knows."
-        )
     shutil.copyfile(model_file, folder / MODEL_FILE)
     (folder / PAPERS_FOLDER).mkdir()
     for name, data in papers.items():
         (folder / PAPERS_FOLDER / name).write_bytes(data)
+    _check_answers(folder, estimator, example, probabilities)
 
 
-def example_rows(table: pa.Table, num_rows: int = 5) -> pa.Table:
-    """Return the first rows, and for each column with missing values one row more that misses it."""
-    chosen = dict.fromkeys(range(min(num_rows, table.num_rows)))
-    for column in table.columns:
-        missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-        if missing.any():
-            chosen[int(np.argmax(missing))] = None
-    return table.take(list(chosen))
+def input_schema(features: Features) -> Schema:
+    """Return MLflow's schema of the features; each may be left out.
 
-
-def example_frame(example: pa.Table) -> pd.DataFrame:
-    """Return the example as pandas; column names are plain objects, which MLflow compares with numbers."""
-    frame = example.to_pandas()
-    frame.columns = frame.columns.astype(object)
-    return frame
-
-
-def input_schema(example: pa.Table) -> Schema:
-    """Return MLflow's schema of the features; each may be missing.
-
-    Integers of a column that misses some are declared as doubles, as pandas has them: MLflow would refuse them else.
+    Integers that miss some values are declared as doubles, as pandas has them; MLflow would refuse a batch of them.
     """
-    return Schema([ColSpec(_type_of(example.column(name)), name, required=False) for name in example.column_names])
+    fields = features.example.schema
+    return Schema(
+        [ColSpec(_type_of(one, one.name in features.with_missing), one.name, required=False) for one in fields]
+    )
 
 
 def output_schema(estimator: Any, probabilities: bool) -> Schema:
-    """Return MLflow's schema of a prediction: a tensor (n, classes), or (n,)."""
+    """Return MLflow's schema of an answer: a tensor (n, classes), or (n,)."""
     shape = (-1, len(estimator.classes_)) if probabilities else (-1,)
     return Schema([TensorSpec(np.dtype("float64"), shape)])
 
 
-def _type_of(column: pa.ChunkedArray) -> DataType:
-    kind = column.type
-    if pa.types.is_boolean(kind):
-        return DataType.boolean
+def _check_answers(folder: Path, estimator: Any, example: pd.DataFrame, probabilities: bool) -> None:
+    expected = estimator.predict_proba(example) if probabilities else estimator.predict(example)
+    found = mlflow.pyfunc.load_model(str(folder)).predict(example)
+    if not np.array_equal(np.asarray(found), np.asarray(expected), equal_nan=True):
+        raise RegistryError(
+            f"The model packed for MLflow answers otherwise than the one that was judged: {found!r}, expected "
+            f"{expected!r} on the example rows. Nothing was registered."
+        )
+
+
+def _fits_json(kind: pa.DataType) -> bool:
+    return not (pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_binary(kind))
+
+
+def _type_of(field: pa.Field[Any], misses_values: bool) -> DataType | AnyType:
+    kind = field.type
     if pa.types.is_integer(kind):
-        if column.null_count:
-            return DataType.double
-        return DataType.integer if kind.bit_width < 64 and pa.types.is_signed_integer(kind) else DataType.long
+        return DataType.double if misses_values else DataType.long
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return DataType.float if kind == pa.float32() else DataType.double
-    return DataType.datetime if pa.types.is_temporal(kind) else DataType.string
+        return DataType.double
+    if pa.types.is_boolean(kind):
+        return AnyType() if misses_values else DataType.boolean
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return DataType.datetime
+    return DataType.string if pa.types.is_string(kind) or pa.types.is_large_string(kind) else AnyType()
