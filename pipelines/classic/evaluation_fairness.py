@@ -1,0 +1,102 @@
+"""Tell whether the champion learnt from rows that it is now to be judged on.
+
+A champion was trained on a snapshot of its own, and a later snapshot may hold out rows that the earlier one gave to
+training: a changed rule, a larger share, a window that ends sooner. Its score there is flattered, and no paired test
+makes up for that. Where the two rules alone show that nothing is shared, no row is read; otherwise rows are counted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.data.keys import key_text, literal, quoted
+from pipelines.data.manifests import HoldoutRule, Manifest, Side
+from pipelines.data.splits import connected
+from pipelines.store import Store
+from pipelines.store.verified import fetch_verified
+
+
+def champion_saw_holdout(store: Store, ours: Manifest, champions: Manifest) -> str | None:
+    """Return how the champion saw rows of this holdout, in words that follow "the champion", or None when it did not.
+
+    By time, rows at or after the first held-out moment count as seen, whether they are held out or later: who has
+    seen what came after has an advantage that no challenger may have. By key, rows with a held-out key count.
+
+    Args:
+        store: Where both snapshots are.
+        ours: The snapshot that candidate and champion are judged on.
+        champions: The snapshot that the champion was trained on.
+
+    Raises:
+        ObjectMissing: If a file that must be counted is gone.
+        IntegrityError: If it is not the one that was written.
+    """
+    if ours.sha256 == champions.sha256 or _apart_by_key(ours.rule, champions.rule):
+        return None
+    if _same_clock(ours.rule, champions.rule):
+        return _seen_by_time(ours, champions)
+    known = {column.name for column in champions.training.columns}
+    if lost := [column for column in ours.rule.columns if column not in known]:
+        return f"was trained on data without {', '.join(lost)}, so that nobody can show it did not see this holdout"
+    seen = _count_seen(store, ours, champions)
+    if seen == 0:
+        return None
+    return f"was trained on {seen:,} rows that {ours.rule} now holds out"
+
+
+def _apart_by_key(ours: HoldoutRule, champions: HoldoutRule) -> bool:
+    """Tell whether every key that is held out now was held out then: same hash, and no larger share."""
+    if ours.by != "key" or (ours.columns, ours.salt) != (champions.columns, champions.salt):
+        return False
+    return ours.share is not None and champions.share is not None and ours.share <= champions.share
+
+
+def _same_clock(ours: HoldoutRule, champions: HoldoutRule) -> bool:
+    return ours.by == champions.by == "time" and ours.columns == champions.columns
+
+
+def _seen_by_time(ours: Manifest, champions: Manifest) -> str | None:
+    first_held_out, last_seen = ours.proof.holdout_min, champions.proof.train_max
+    if first_held_out is None or last_seen is None:
+        return "cannot be placed in time: its snapshot or this one does not say where it begins or ends"
+    if datetime.fromisoformat(last_seen) < datetime.fromisoformat(first_held_out):
+        return None
+    return f"was trained on rows up to {last_seen}, and this holdout begins at {first_held_out}"
+
+
+def _count_seen(store: Store, ours: Manifest, champions: Manifest) -> int:
+    with (
+        tempfile.TemporaryDirectory(prefix="tandem-") as folder,
+        connected(Path(folder)) as connection,
+        ExitStack() as stack,
+    ):
+        trained = _fetch(stack, store, champions.training.train)
+        if ours.rule.by == "time":
+            rows = _union(trained, f"epoch_us({quoted(ours.rule.columns[0])})")
+            first = f"epoch_us({literal(str(ours.proof.holdout_min))}::TIMESTAMP)"
+            query = f"SELECT count(*) FROM ({rows}) WHERE value >= {first}"
+        else:
+            held_out = _union_of_keys(_fetch(stack, store, ours.holdout), ours.rule.columns)
+            trained_on = _union_of_keys(trained, ours.rule.columns)
+            query = f"SELECT count(*) FROM ({trained_on}) WHERE value IN ({held_out})"
+        counted = connection.execute(query).fetchone()
+    assert counted is not None  # an aggregate always gives one row
+    return int(counted[0])
+
+
+def _fetch(stack: ExitStack, store: Store, side: Side) -> list[Path]:
+    return [stack.enter_context(fetch_verified(store, one.key, one.content_sha256)) for one in side.partitions]
+
+
+def _union(paths: Iterable[Path], expression: str) -> str:
+    return " UNION ALL ".join(f"SELECT {expression} AS value FROM read_parquet({literal(str(path))})" for path in paths)
+
+
+def _union_of_keys(paths: Iterable[Path], columns: Sequence[str]) -> str:
+    return " UNION ALL ".join(_union([path], key_text(pq.read_schema(path), columns)) for path in paths)
