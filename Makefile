@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPECS := constraints.txt pyproject.toml
+EXTRAS ?= dev
 
 export DS_BUILD_OPS := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,7 +18,7 @@ $(STAMP): $(SPECS)
 	@command -v $(PYTHON) >/dev/null || { echo "Tandem needs Python 3.11: no '$(PYTHON)' on PATH. Set PYTHON=/path/to/python3.11."; exit 2; }
 	@echo "Installing into $(VENV) (about three minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(STAMP)  ## flights, from raw data to a promoted champion, in Airflow
