@@ -1,0 +1,33 @@
+"""Open DuckDB for reading sources: quiet, in UTC, without the network, and in bounded memory."""
+
+from __future__ import annotations
+
+import duckdb
+
+MEMORY_LIMIT = "1GB"  # what a scan needs is a few buffers a thread; the rest is room for a join
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a connection to an empty database in memory."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False, "memory_limit": MEMORY_LIMIT})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it writes to stdout, which belongs to --json
+    return connection
+
+
+def quoted(text: str) -> str:
+    """Return `text` as an SQL string.
+
+    >>> quoted("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def named(column: str) -> str:
+    """Return `column` as an SQL name.
+
+    >>> named("scheduled departure")
+    '"scheduled departure"'
+    """
+    return '"' + column.replace('"', '""') + '"'
