@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -25,6 +25,8 @@ AIRFLOW_PARTS = {
     "dag-processor": ("airflow", "dag-processor"),
     "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
 }
+MIGRATE_COMMAND = ("airflow", "db", "migrate")
+MLFLOW_COMMAND = ("mlflow", "server")  # the rest comes from its environment: a database URL may hold a password
 
 
 def processes(environment: Environment) -> dict[str, Process]:
@@ -57,22 +59,22 @@ def down(environment: Environment) -> list[str]:
 def _start(environment: Environment, services: dict[str, Process], addresses: Addresses) -> None:
     variables = process_environment(addresses)
     LOG.info("Preparing Airflow's database ...")
-    _run_once(["airflow", "db", "migrate"], variables, environment.home / "log" / "airflow-db.log")
+    _run_once(MIGRATE_COMMAND, variables, environment.home / "log" / "airflow-db.log")
     host, port = addresses.mlflow_url.removeprefix("http://").split(":")
     LOG.info("Starting Airflow and MLflow ...")
     for part, command in AIRFLOW_PARTS.items():
         services[f"airflow-{part}"].start(command, variables)
-    services["mlflow"].start(
-        [
-            *("mlflow", "server", "--host", host, "--port", port, "--workers", "1"),
-            *("--backend-store-uri", environment.mlflow.tracking_uri),
-            *("--default-artifact-root", environment.mlflow.artifact_root),
-        ],
-        variables,
-    )
+    served = {
+        "MLFLOW_HOST": host,
+        "MLFLOW_PORT": port,
+        "MLFLOW_WORKERS": "1",
+        "MLFLOW_BACKEND_STORE_URI": environment.mlflow.tracking_uri,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": environment.mlflow.artifact_root,
+    }
+    services["mlflow"].start(MLFLOW_COMMAND, variables | served)
 
 
-def _run_once(command: list[str], variables: dict[str, str], log: Path) -> None:
+def _run_once(command: Sequence[str], variables: dict[str, str], log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         code = subprocess.run(command, env=variables, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
