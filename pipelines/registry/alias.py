@@ -45,10 +45,10 @@ class Reconciled(Record):
     message: str
 
 
-def read_shadow(environment: Environment, model: str) -> Shadow:
-    """Return what MLflow says serves. Raises `RegistryError`."""
-    client = connect(environment)
-    with translated(environment):
+def read_shadow(environment: Environment, model: str, outcome: str = NOTHING_CHANGED) -> Shadow:
+    """Return what MLflow says serves. Raises `RegistryError`, which ends with `outcome`."""
+    client = connect(environment, outcome)
+    with translated(environment, outcome):
         try:
             registered = client.get_registered_model(model)
         except MlflowException as error:
@@ -100,7 +100,7 @@ def follow_ledger(store: Store, environment: Environment, model: str, outcome: s
     """
     first: Reconciled | None = None
     for _ in range(ROUNDS):
-        shadow = read_shadow(environment, model)
+        shadow = read_shadow(environment, model, outcome)
         entries = read_ledger(store, model)
         check_witness(entries, model, shadow)
         report = _compare(model, champion_entry(entries), shadow)

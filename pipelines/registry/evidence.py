@@ -42,9 +42,10 @@ def check_evidence(evidence: Evidence, spec: ModelSpec) -> None:
 
 def check_champion(evidence: Evidence, champion: LedgerEntry | None) -> None:
     """Raise `PromotionRefused` unless the verdict was given against the champion that serves now."""
-    if evidence.verdict.champion_ledger_sha256 == (champion.sha256 if champion else None):
-        return
     judged_against = evidence.evaluation.champion_version
+    expected = (champion.sha256, champion.version) if champion else (None, None)
+    if (evidence.verdict.champion_ledger_sha256, judged_against) == expected:
+        return
     against = f"version {judged_against}" if judged_against is not None else "no champion"
     now = f"version {champion.version} serves" if champion else "no version serves"
     since = f" (ledger entry {champion.seq}, by {champion.by} at {champion.at})" if champion else ""

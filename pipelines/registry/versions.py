@@ -22,6 +22,7 @@ from pipelines.spec import Environment
 
 CANDIDATE_TAG = "tandem.candidate_sha256"
 MODEL_TAG = "tandem.model_sha256"
+VERDICT_TAG = "tandem.verdict_sha256"
 MODEL_FILE = "model.skops"
 VERSIONS_TAG = "mlflow.modelVersions"  # MLflow's own: its web UI links a logged model to its versions by it
 
@@ -122,6 +123,15 @@ def create_version(
         link = [{"name": candidate.model, "version": oldest.number}]
         client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)})
     return oldest
+
+
+def set_verdict(environment: Environment, version: Version, verdict_sha256: str) -> None:
+    """Note the newest verdict on a version: a candidate may be judged again, against another champion."""
+    if version.tags.get(VERDICT_TAG) == verdict_sha256:
+        return
+    client = connect(environment)
+    with translated(environment):
+        client.set_model_version_tag(version.model, str(version.number), VERDICT_TAG, verdict_sha256)
 
 
 def check_version(environment: Environment, version: Version, candidate: Candidate) -> None:
