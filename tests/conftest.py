@@ -31,7 +31,9 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
     Put a prefix of your own behind the URI to have a store of your own.
     """
     folder = tmp_path_factory.mktemp("seaweedfs")
-    ports = dict(zip([*_S3_PORTS, *(f"{name}.grpc" for name in _S3_PORTS)], free_ports(2 * len(_S3_PORTS)), strict=True))
+    ports = dict(
+        zip([*_S3_PORTS, *(f"{name}.grpc" for name in _S3_PORTS)], free_ports(2 * len(_S3_PORTS)), strict=True)
+    )
     before = {name: os.environ.get(name) for name in _S3_VARIABLES}
     os.environ.update(_S3_VARIABLES)
     command = [
@@ -46,6 +48,7 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         "-master.telemetry=false",
+        "-master.peers=none",  # one master holds no election, which takes seconds
         "-master.volumeSizeLimitMB=64",
         "-volume.max=40",
         *(f"-{name}={port}" for name, port in ports.items()),
@@ -86,7 +89,7 @@ def _make_bucket(server: subprocess.Popen[bytes], endpoint_url: str, bucket: str
     while True:
         try:
             client.create_bucket(Bucket=bucket)
-            client.put_object(Bucket=bucket, Key="ready", Body=b"")  # the bucket is there before its volumes are
+            client.put_object(Bucket=bucket, Key="ready", Body=b"x")  # the bucket is there before its volumes are
             client.delete_object(Bucket=bucket, Key="ready")
             break
         except (BotoCoreError, ClientError) as error:

@@ -93,6 +93,11 @@ def is_key(text: str) -> bool:
     )
 
 
+def begins_keys(prefix: str) -> bool:
+    """Tell whether there can be a key that starts with `prefix`; servers differ in what they make of '/' or 'a//'."""
+    return is_key(prefix) or is_key(f"{prefix}x")
+
+
 def check_key(key: str) -> str:
     """Return `key`, or raise `UsageError` when it could leave the store or differ between stores.
 

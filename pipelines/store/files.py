@@ -7,8 +7,6 @@ holder dies. Both live in folders whose names no key can have.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import io
 import os
 import shutil
@@ -17,13 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
 
-from pipelines.store.base import ObjectInfo, check_key, is_key
+from pipelines.store.atomic import Workshop, flush_folder, make_folder
+from pipelines.store.base import ObjectInfo, begins_keys, check_key, is_key
 from pipelines.store.failures import changed, exists, explained_read, explained_write, missing, require_file
 
 _CHUNK_BYTES = 1024 * 1024
-_DEAD_AFTER_SECONDS = 60.0  # a temporary file is this old, and unlocked, before it counts as left over
 
 
 class FileStore:
@@ -35,7 +32,7 @@ class FileStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._swept = False
+        self._workshop = Workshop(self._folder)
         self.root = self._folder.as_uri()
         with explained_write(self._folder, "the store's folder"):
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +61,7 @@ class FileStore:
         """Replace the object only while its tag is `expected_tag`. Raises `ObjectChanged`, `ObjectMissing`."""
 
         def swap(key: str, temporary: Path) -> None:
-            with self._lock(key):
+            with self._workshop.lock(key):
                 self._require(key, expected_tag)
                 temporary.replace(self._path(key))
 
@@ -96,41 +93,40 @@ class FileStore:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, ordered by key, reading one folder at a time."""
-        folder = prefix[: prefix.rfind("/") + 1]
-        if folder and not is_key(folder[:-1]):
+        if not begins_keys(prefix):
             return
         with explained_read(self._folder, prefix):
             self._folder.stat()
-        yield from self._walk(folder, prefix)
+        yield from self._walk(prefix[: prefix.rfind("/") + 1], prefix)
 
     def delete(self, key: str) -> None:
         """Remove the object; removing what is not there is no error."""
         if self.stat(key) is None:
             return
         path = self._path(key)
-        with explained_write(self._folder, key), self._lock(key):
+        with explained_write(self._folder, key), self._workshop.lock(key):
             path.unlink(missing_ok=True)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
 
     def _path(self, key: str) -> Path:
         return self._folder / check_key(key)
 
     def _put(self, key: str, source: BinaryIO, publish: Callable[[str, Path], None]) -> ObjectInfo:
         path = self._path(key)
-        with explained_write(self._folder, key), self._temporary() as (temporary, file):
+        with explained_write(self._folder, key), self._workshop.temporary() as (temporary, file):
             shutil.copyfileobj(source, file, _CHUNK_BYTES)
             file.flush()
             # The file system's own clock ticks every few milliseconds; a tag must tell apart two writes in one tick.
             os.utime(file.fileno(), ns=(now := time.time_ns(), now))
             os.fsync(file.fileno())
             info = _info(key, os.fstat(file.fileno()))
-            _make_folder(path.parent)
+            make_folder(path.parent)
             publish(key, temporary)
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
         return info
 
     def _replace(self, key: str, temporary: Path) -> None:
-        with self._lock(key):
+        with self._workshop.lock(key):
             temporary.replace(self._path(key))
 
     def _link(self, key: str, temporary: Path) -> None:
@@ -148,48 +144,6 @@ class FileStore:
             raise missing(self.root, key)
         if found.tag != tag:
             raise changed(self.root, key, tag, found.tag)
-
-    @contextmanager
-    def _temporary(self) -> Iterator[tuple[Path, BinaryIO]]:
-        folder = self._private_folder("~writing")
-        self._sweep(folder)
-        path = folder / uuid4().hex
-        file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o444), "wb")
-        try:
-            with file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # tells the sweep that the writer lives
-                yield path, file
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _sweep(self, folder: Path) -> None:
-        """Remove what killed writers left, once in the life of this object."""
-        if self._swept:
-            return
-        self._swept = True
-        for path in folder.iterdir():
-            try:
-                if time.time() - path.stat().st_mtime > _DEAD_AFTER_SECONDS:
-                    with path.open("rb") as file:
-                        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                        path.unlink()
-            except OSError:  # its writer lives, somebody else has removed it, or it is another user's
-                continue
-
-    @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
-        name = hashlib.sha256(key.encode()).hexdigest()[:2]  # 256 lock files serve any number of keys
-        with (self._private_folder("~locks") / name).open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would not free it while a forked child holds a copy
-
-    def _private_folder(self, name: str) -> Path:
-        folder = self._folder / name
-        folder.mkdir(exist_ok=True)
-        return folder
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         try:
@@ -214,20 +168,3 @@ class FileStore:
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}")
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a new name in the folder outlast a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,7 +22,7 @@ from botocore.exceptions import (
 )
 
 from pipelines.errors import StoreError
-from pipelines.store.base import ObjectInfo, check_key
+from pipelines.store.base import ObjectInfo, begins_keys, check_key
 from pipelines.store.failures import changed, exists, explained_write, missing, require_file
 from pipelines.store.s3_client import make_client
 from pipelines.store.s3_failures import READ, WRITTEN, Place, code_of, status_of
@@ -139,6 +139,8 @@ class S3Store:
 
         The whole listing is held in memory: S3 gives it in order, other servers order 'a/b' before 'a-b'.
         """
+        if not begins_keys(prefix):
+            return
         found = []
         with self._place.explained(prefix, READ):
             pages = self._client.get_paginator("list_objects_v2")

@@ -41,7 +41,7 @@ class ScopedStore:
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, which must lie within what is shown."""
         self._require_within(prefix)
-        return self._store.list(prefix)
+        return (info for info in self._store.list(prefix) if self._shows(info.key))
 
     def write(self, key: str, data: bytes) -> NoReturn:
         """Refuse."""
@@ -68,13 +68,16 @@ class ScopedStore:
         return key
 
     def _require_within(self, key: str) -> None:
-        # 'm/train' shows 'm/train' and 'm/train/1' but not 'm/training': a folder, not a beginning of letters.
-        if not any(f"{key}/".startswith(f"{allowed}/") for allowed in self._allowed):
+        if not self._shows(key):
             more = f" and {len(self._allowed) - 3} more" if len(self._allowed) > 3 else ""
             raise HoldoutRefused(
                 f"Training may not read {key!r} in {self.root}: it is shown only "
                 f"{', '.join(self._allowed[:3]) or 'nothing'}{more}. Nothing was read."
             )
+
+    def _shows(self, key: str) -> bool:
+        # 'm/train' shows 'm/train' and 'm/train/1' but not 'm/training': a folder, not a beginning of letters.
+        return any(f"{key}/".startswith(f"{allowed}/") for allowed in self._allowed)
 
     def _refuse_write(self, key: str) -> NoReturn:
         raise StoreError(f"Cannot write {key!r} in {self.root}: this view is read-only. Nothing was written.")
