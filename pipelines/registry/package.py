@@ -18,7 +18,7 @@ from mlflow.types.schema import AnyType
 
 from pipelines.errors import RegistryError
 from pipelines.registry.provenance import requirements
-from pipelines.registry.versions import MODEL_FILE
+from pipelines.registry.versions import MODEL_FILE, PAPERS_FOLDER
 
 with warnings.catch_warnings():
     warnings.filterwarnings(
@@ -28,7 +28,6 @@ with warnings.catch_warnings():
     import mlflow.sklearn
 
 REQUIRED_PACKAGES = ("mlflow", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops")
-PAPERS_FOLDER = "tandem"
 
 
 @dataclass(frozen=True)

@@ -153,8 +153,11 @@ def finish_run(environment: Environment, run_id: str, status: str = "FINISHED") 
         client.set_terminated(run_id, status)
 
 
-def run_url(environment: Environment, experiment_id: str, run_id: str) -> str:
-    """Return the address of a run in MLflow's web UI."""
+def run_url(environment: Environment, run_id: str) -> str:
+    """Return the address of a run in MLflow's web UI. Raises `RegistryError` if MLflow has no such run."""
+    client = connect(environment)
+    with translated(environment):
+        experiment_id = client.get_run(run_id).info.experiment_id
     base = environment.mlflow.tracking_uri
     if not base.startswith("http"):
         base = f"http://{environment.mlflow.host}:{environment.mlflow.port}"

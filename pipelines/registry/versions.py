@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ CANDIDATE_TAG = "tandem.candidate_sha256"
 MODEL_TAG = "tandem.model_sha256"
 VERDICT_TAG = "tandem.verdict_sha256"
 MODEL_FILE = "model.skops"
+PAPERS_FOLDER = "tandem"
 VERSIONS_TAG = "mlflow.modelVersions"  # MLflow's own: its web UI links a logged model to its versions by it
 
 
@@ -146,7 +148,8 @@ def check_version(environment: Environment, version: Version, candidate: Candida
                 f"{name} is not this candidate: tag {tag} is {version.tags.get(tag)}, expected {expected}. "
                 "It was not used."
             )
-    found = _file_sha256(environment, f"{version.source}/{MODEL_FILE}")
+    with _downloaded(environment, f"{version.source}/{MODEL_FILE}") as path, path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != candidate.model_sha256:
         raise IntegrityError(
             f"{name} was altered: the SHA-256 of its {MODEL_FILE} is {found}, expected {candidate.model_sha256}. "
@@ -154,13 +157,20 @@ def check_version(environment: Environment, version: Version, candidate: Candida
         )
 
 
-def _file_sha256(environment: Environment, uri: str) -> str:
-    with translated(environment), tempfile.TemporaryDirectory() as folder:
-        path = mlflow.artifacts.download_artifacts(
-            artifact_uri=uri, dst_path=folder, tracking_uri=environment.mlflow.tracking_uri
+def read_paper(environment: Environment, version: Version, name: str) -> bytes:
+    """Return one of the files that went with a version, such as `spec.json`. Raises `RegistryError`."""
+    with _downloaded(environment, f"{version.source}/{PAPERS_FOLDER}/{name}") as path:
+        return path.read_bytes()
+
+
+@contextmanager
+def _downloaded(environment: Environment, uri: str) -> Iterator[Path]:
+    with translated(environment), tempfile.TemporaryDirectory(prefix="tandem-") as folder:
+        yield Path(
+            mlflow.artifacts.download_artifacts(
+                artifact_uri=uri, dst_path=folder, tracking_uri=environment.mlflow.tracking_uri
+            )
         )
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _ensure_registered_model(client: MlflowClient, model: str) -> None:

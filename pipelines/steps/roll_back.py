@@ -60,7 +60,7 @@ def roll_back(context: Context, to: int | Literal["previous"], reason: str, by: 
 
 
 def _cut_off_attempt(entries: list[LedgerEntry], shadow: Shadow, reason: str, by: str) -> LedgerEntry | None:
-    """Return the entry of this same rollback where it was cut off before the alias: `previous` must not go back twice."""
+    """Return the entry of this same rollback, cut off before the alias: `previous` must not go back twice."""
     if not entries or (shadow.witness_seq or 0) >= entries[-1].seq:
         return None
     last = entries[-1]

@@ -158,5 +158,6 @@ def test_a_run_that_mlflow_has_not_is_refused_in_its_words(environment: Environm
         runs.log_metrics(environment, "nowhere", {"a": 1.0})
 
 
-def test_a_runs_address_is_the_web_uis(environment: Environment) -> None:
-    assert runs.run_url(environment, "1", "abc") == "http://127.0.0.1:5000/#/experiments/1/runs/abc"
+def test_a_runs_address_is_the_web_uis(environment: Environment, spec: ModelSpec) -> None:
+    run_id = runs.find_or_create_run(environment, spec, "plan-a")
+    assert runs.run_url(environment, run_id) == f"http://127.0.0.1:5000/#/experiments/1/runs/{run_id}"
