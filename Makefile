@@ -9,7 +9,7 @@ EXTRAS ?= dev
 export DS_BUILD_OPS := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo up down test bench lint check clean
+.PHONY: help install demo up down test bench lint check secrets clean
 help:  ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -42,6 +42,9 @@ lint: $(STAMP)  ## ruff, mypy, import contracts, model specs, container files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/tandem check
+
+secrets:  ## write docker/.env with random secrets, for docker/compose.yaml
+	@$(PYTHON) docker/write_env.py
 
 clean: down  ## remove the environment and all state
 	rm -rf $(VENV) var
