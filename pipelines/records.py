@@ -217,7 +217,11 @@ class PairedDifference(Record):
 
 
 class Evaluation(Record):
-    """The evidence: candidate and champion on the same frozen holdout."""
+    """The evidence: candidate and champion on the same frozen holdout.
+
+    `champion_saw_holdout` says how the champion came to know these rows; None when it did not. `predictions_key` names
+    the Parquet object with both models' prediction for each row, and `predictions_sha256` binds it.
+    """
 
     model: str
     candidate_sha256: str
@@ -231,6 +235,8 @@ class Evaluation(Record):
     metrics: tuple[MetricValue, ...]
     champion_metrics: tuple[MetricValue, ...]
     differences: tuple[PairedDifference, ...]
+    predictions_key: str | None = None
+    predictions_sha256: str | None = None
 
 
 class RuleResult(Record):
