@@ -10,7 +10,7 @@ from pipelines.spec.base import Column, Section
 class GateRule(Section):
     """One bound on one metric, on all rows or on each value of a slice column. Bounds are inclusive."""
 
-    metric: str
+    metric: str = Field(description="A metric of the task, as it is named in the evaluation.")
     slice: Column | None = Field(None, description="Hold the rule on each value of this column.")
     minimum: float | None = Field(None, allow_inf_nan=False, description="Floor, in the metric's own unit.")
     maximum: float | None = Field(None, allow_inf_nan=False, description="Ceiling, in the metric's own unit.")
@@ -28,8 +28,8 @@ class GateRule(Section):
 class Gates(Section):
     """All rules, and how much evidence they need."""
 
-    rules: tuple[GateRule, ...] = Field(min_length=1)
+    rules: tuple[GateRule, ...] = Field(min_length=1, description="Every rule must hold.")
     minimum_rows: int = Field(200, ge=1, description="Fewer holdout rows give a verdict of hold.")
     minimum_slice_rows: int = Field(100, ge=1, description="A slice with fewer rows is reported and not judged.")
-    bootstrap_samples: int = Field(1000, ge=100, le=100_000)
+    bootstrap_samples: int = Field(1000, ge=100, le=100_000, description="Resamples behind each interval.")
     slices: tuple[Column, ...] = Field((), description="Columns whose values are evaluated apart.")

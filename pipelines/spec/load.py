@@ -1,14 +1,27 @@
-"""Read the YAML files in config/ into frozen models."""
+"""Read the YAML files in config/ into frozen models.
+
+A good file is read in one quick pass, since every parse of the DAGs reads all of them; lines are looked up only to
+complain.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-import yaml
+from pydantic import ValidationError
 
+from pipelines.errors import Problem, SpecError
+from pipelines.spec.complaints import problems_of, shown
+from pipelines.spec.consistency import inconsistencies
+from pipelines.spec.document import Document, dotted, read_document
 from pipelines.spec.environment import Environment
 from pipelines.spec.model import ModelSpec
+from pipelines.spec.nearest import choices
+from pipelines.spec.overrides import PREFIX, applied, read_overrides
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def project_root() -> Path:
@@ -18,18 +31,99 @@ def project_root() -> Path:
 
 def model_names() -> list[str]:
     """Return the names of all model specs, sorted."""
-    return sorted(path.stem for path in (project_root() / "config" / "models").glob("*.yaml"))
+    return _names("models")
+
+
+def environment_names() -> list[str]:
+    """Return the names of all environments, sorted."""
+    return _names("environments")
 
 
 def load_model(name: str) -> ModelSpec:
-    """Return the spec in config/models/<name>.yaml. Raises `SpecError`."""
-    path = project_root() / "config" / "models" / f"{name}.yaml"
-    return ModelSpec.model_validate(yaml.load(path.read_text(), Loader=yaml.CSafeLoader))
+    """Return the spec in config/models/<name>.yaml.
+
+    Raises:
+        SpecError: With every problem in the file: of its YAML, of its keys and values, or of one value with another.
+    """
+    spec, _document = read_model(name)
+    return spec
 
 
-def load_environment() -> Environment:
-    """Return the environment in config/environments/<TANDEM_ENVIRONMENT or local>.yaml. Raises `SpecError`."""
-    name = os.environ.get("TANDEM_ENVIRONMENT", "local")
+def read_model(name: str) -> tuple[ModelSpec, Document]:
+    """Return the spec in config/models/<name>.yaml and the document, to find lines in. Raises `SpecError`."""
+    document = _read("models", name)
+    try:
+        spec = ModelSpec.model_validate(document.value)
+    except ValidationError as error:
+        raise SpecError(_with_name(problems_of(error, ModelSpec, document), name, document)) from error
+    problems = [document.problem(*inconsistency) for inconsistency in inconsistencies(spec)]
+    if problems := _with_name(problems, name, document):
+        raise SpecError(problems)
+    return spec, document
+
+
+def load_environment(name: str | None = None) -> Environment:
+    """Return the environment in config/environments/<name>.yaml with the TANDEM_* variables set over it.
+
+    Args:
+        name: The environment; TANDEM_ENVIRONMENT where left out, and `local` where that is not set either.
+
+    Raises:
+        SpecError: With every problem in the file and in the variables.
+    """
+    name = name or os.environ.get("TANDEM_ENVIRONMENT") or "local"
     home = Path(os.environ.get("TANDEM_HOME") or project_root() / "var").resolve()
-    text = (project_root() / "config" / "environments" / f"{name}.yaml").read_text().replace("{home}", str(home))
-    return Environment.model_validate({**yaml.safe_load(text), "home": home})
+    document = _read("environments", name)
+    overrides, problems = read_overrides(os.environ)
+    if "home" in document.value:
+        problems.append(document.problem(("home",), shown(document.value["home"]), "nothing: TANDEM_HOME says it"))
+    value = _with_home({**applied(document.value, overrides), "home": str(home)}, str(home))
+    try:
+        environment = Environment.model_validate(value)
+    except ValidationError as error:
+        in_file = problems_of(error, Environment, Document(document.file, value, document.text))
+        keys = {dotted(path): PREFIX + "__".join(map(str, path)).upper() for path in overrides}
+        problems += [_in_variable(problem, keys) for problem in in_file]
+        raise SpecError(_with_name(problems, name, document)) from error
+    if problems := _with_name(problems, name, document):
+        raise SpecError(problems)
+    return environment
+
+
+def _names(folder: str) -> list[str]:
+    return sorted(path.stem for path in (project_root() / "config" / folder).glob("*.yaml"))
+
+
+def _read(folder: str, name: str) -> Document:
+    file = f"config/{folder}/{name}.yaml"
+    try:
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError(file)
+        data = (project_root() / file).read_bytes()
+    except FileNotFoundError:
+        problem = Problem(file, None, "(file)", "no such file", choices(name, _names(folder)))
+        raise SpecError([problem]) from None
+    except OSError as error:
+        raise SpecError([Problem(file, None, "(file)", str(error.strerror), "a file that can be read")]) from error
+    return read_document(file, data)
+
+
+def _with_name(problems: list[Problem], name: str, document: Document) -> list[Problem]:
+    found = document.value.get("name")
+    if not isinstance(found, str) or found == name or any(problem.key == "name" for problem in problems):
+        return problems
+    return [document.problem(("name",), shown(found), f"{name!r}, the file's own name"), *problems]
+
+
+def _with_home(value: dict[str, object], home: str) -> dict[str, object]:
+    def filled(item: object) -> object:
+        if isinstance(item, dict):
+            return {key: filled(inner) for key, inner in item.items()}
+        return item.replace("{home}", home) if isinstance(item, str) else item
+
+    return {key: filled(item) for key, item in value.items()}
+
+
+def _in_variable(problem: Problem, variables: dict[str, str]) -> Problem:
+    name = variables.get(problem.key)
+    return problem if name is None else Problem("environment variables", None, name, problem.found, problem.allowed)

@@ -31,18 +31,18 @@ class Promotion(Section):
 class ModelSpec(Section):
     """One model, from data to production."""
 
-    kind: Literal["classic"]
-    name: Name
-    description: str = Field(min_length=1)
-    owner: str = Field("airflow", min_length=1)
-    tags: tuple[str, ...] = ()
-    schedule: Schedule = Schedule()
-    source: Source
-    quality: Quality = Quality()
-    holdout: Holdout
-    training: Training
-    gates: Gates
-    promotion: Promotion = Promotion()
+    kind: Literal["classic"] = Field(description="Which half of Tandem trains it.")
+    name: Name = Field(description="The file's own name: 1 to 63 lower-case letters, digits and '_', a letter first.")
+    description: str = Field(min_length=1, description="What the model tells; shown in Airflow and MLflow.")
+    owner: str = Field("airflow", min_length=1, description="Who answers for it; shown in Airflow.")
+    tags: tuple[str, ...] = Field((), description="Words to find its DAG by.")
+    schedule: Schedule = Field(Schedule(), description="When training runs by itself, and on which data.")
+    source: Source = Field(description="Where the data comes from.")
+    quality: Quality = Field(Quality(), description="What good data is.")
+    holdout: Holdout = Field(description="Which rows no training ever sees.")
+    training: Training = Field(description="What is learnt from what.")
+    gates: Gates = Field(description="The rules a candidate must keep to become champion.")
+    promotion: Promotion = Field(Promotion(), description="How a challenger becomes champion.")
 
     @property
     def sha256(self) -> str:

@@ -12,13 +12,13 @@ from pipelines.spec.base import Section
 class ExpectationSpec(Section):
     """One expectation: `type` and `kwargs` are Great Expectations' own.
 
-    `mostly` inside `kwargs` is the budget of the check: the share of rows that must pass. Rows that fail go to quarantine
-    either way. `severity: warning` reports a failure and quarantines nothing.
+    `mostly` inside `kwargs` is the budget of the check: the share of rows that must pass. Rows that fail go to
+    quarantine either way. `severity: warning` reports a failure and quarantines nothing.
     """
 
-    type: str = Field(pattern=r"^expect_[a-z0-9_]+$")
-    kwargs: dict[str, Any] = Field(default_factory=dict)
-    severity: Literal["critical", "warning"] = "critical"
+    type: str = Field(pattern=r"^expect_[a-z0-9_]+$", description="a name such as expect_column_to_exist")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="Great Expectations' own arguments of the type.")
+    severity: Literal["critical", "warning"] = Field("critical", description="'warning' reports and never fails.")
 
 
 class Quality(Section):
@@ -27,4 +27,4 @@ class Quality(Section):
     max_quarantined_share: float = Field(
         0.0, ge=0.0, le=1.0, description="Inclusive budget of the model: quarantined rows over rows in."
     )
-    expectations: tuple[ExpectationSpec, ...] = ()
+    expectations: tuple[ExpectationSpec, ...] = Field((), description="What must be true of the data, in order.")

@@ -37,18 +37,18 @@ class Budget(Section):
 class Training(Section):
     """The supervised task and the search for its model."""
 
-    task: Task
-    target: Column
-    features: tuple[Column, ...] = Field(min_length=1)
+    task: Task = Field(description="What kind of answer is learnt.")
+    target: Column = Field(description="Column that holds the answer.")
+    features: tuple[Column, ...] = Field(min_length=1, description="Columns that the answer is told from.")
     leak_columns: tuple[Column, ...] = Field((), description="Known only after the fact: refused among the features.")
     metric: str | None = Field(None, description="What the search optimises; the task's own where left out.")
-    budget: Budget
+    budget: Budget = Field(description="How long the search may take.")
     folds: Literal["shuffled", "time"] = Field("shuffled", description="'time' trains on the past of each fold only.")
     max_fit_seconds: float | None = Field(None, gt=0, description="Bound of one fit; a quarter of the budget else.")
     refine: bool = Field(False, description="Spend what is left of the budget on Optuna around the best.")
     calibrate: bool = Field(True, description="Calibrate probabilities (classification only).")
     workers: int = Field(1, ge=1, le=256, description="Search workers; in Airflow each is a mapped task.")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random.")
 
     @property
     def search_metric(self) -> str:

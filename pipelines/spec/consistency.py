@@ -1,0 +1,176 @@
+"""What no single value of a model spec can show: values that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from pipelines.spec.document import Path
+from pipelines.spec.gates import GateRule
+from pipelines.spec.model import ModelSpec, Schedule
+from pipelines.spec.nearest import choices
+from pipelines.spec.source import FilesSource
+from pipelines.spec.training import METRICS_BY_TASK
+
+_UNIT_METRICS = frozenset(
+    {"roc_auc", "roc_auc_ovr", "average_precision", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision"}
+    | {"recall", "brier"}
+)
+_COLUMN_KWARGS = ("column", "column_A", "column_B", "column_list", "column_set")
+
+
+class Inconsistency(NamedTuple):
+    """A value that does not fit another one."""
+
+    path: Path
+    found: str
+    allowed: str
+
+
+def inconsistencies(spec: ModelSpec) -> list[Inconsistency]:
+    """Return every contradiction in a spec whose single values are all right."""
+    return [*_schedule(spec), *_source(spec), *_holdout(spec), *_training(spec), *_gates(spec)]
+
+
+def _schedule(spec: ModelSpec) -> Iterator[Inconsistency]:
+    schedule = spec.schedule
+    if schedule.cron is not None and (reason := _cron_problem(schedule.cron)):
+        yield Inconsistency(("schedule", "cron"), repr(schedule.cron), reason)
+    times = {key: _instant(getattr(schedule, key)) for key in ("data_start", "data_end")}
+    for key, time in times.items():
+        if time is None and (text := getattr(schedule, key)) is not None:
+            yield Inconsistency(("schedule", key), repr(text), "ISO 8601, such as 2013-01-01 or 2013-01-01T06:00:00")
+    start, end = times["data_start"], times["data_end"]
+    if start is not None and end is not None and start >= end:
+        yield Inconsistency(("schedule", "data_end"), repr(schedule.data_end), f"later than {schedule.data_start!r}")
+    if _bounds_files_without_time(spec, schedule):
+        key = "data_start" if schedule.data_start is not None else "data_end"
+        yield Inconsistency(("schedule", key), "a data window", "none without 'source.time_column' to find it by")
+
+
+def _bounds_files_without_time(spec: ModelSpec, schedule: Schedule) -> bool:
+    bounded = schedule.data_start is not None or schedule.data_end is not None
+    return bounded and isinstance(spec.source, FilesSource) and spec.source.time_column is None
+
+
+def _cron_problem(cron: str) -> str | None:
+    from croniter import croniter  # 10 ms that most DAG parses need not spend
+
+    if len(cron.split()) != 5 and not cron.startswith("@"):
+        return "5 fields: minute, hour, day of month, month, day of week; such as '0 6 * * 1'"
+    return None if croniter.is_valid(cron) else "a cron expression, such as '0 6 * * 1' for Mondays at 06:00 UTC"
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+
+
+def _source(spec: ModelSpec) -> Iterator[Inconsistency]:
+    source = spec.source
+    if source.time_column is None and source.partition_by != "none":
+        allowed = "'none', or give 'source.time_column' to cut partitions by"
+        yield Inconsistency(("source", "partition_by"), repr(source.partition_by), allowed)
+    yield from _repeated(source.key_columns, ("source", "key_columns"))
+
+
+def _holdout(spec: ModelSpec) -> Iterator[Inconsistency]:
+    holdout, source = spec.holdout, spec.source
+    needed, foreign = ("last_days", ["share", "salt"]) if holdout.by == "time" else ("share", ["last_days"])
+    if holdout.by == "time":
+        if source.time_column is None:
+            yield Inconsistency(("holdout", "by"), "'time'", "'key', or give 'source.time_column'")
+    elif not source.key_columns:
+        yield Inconsistency(("holdout", "by"), "'key'", "'time', or give 'source.key_columns'")
+    if getattr(holdout, needed) is None:
+        allowed = f"a holdout by {holdout.by} needs {needed!r}"
+        yield Inconsistency(("holdout", needed), "nothing", allowed)
+    for key in foreign:
+        if key in holdout.model_fields_set and getattr(holdout, key) is not None:
+            allowed = f"nothing: a holdout by {holdout.by} has no {key!r}"
+            yield Inconsistency(("holdout", key), repr(getattr(holdout, key)), allowed)
+
+
+def _training(spec: ModelSpec) -> Iterator[Inconsistency]:
+    training = spec.training
+    place: Path = ("training", "features")
+    leaks = {column: index for index, column in enumerate(training.leak_columns)}
+    for index, feature in enumerate(training.features):
+        if feature == training.target:
+            yield Inconsistency((*place, index), f"{feature!r}, the target", "columns known before the answer is")
+        elif feature in leaks:
+            found = f"{feature!r}, which is among training.leak_columns"
+            yield Inconsistency((*place, index), found, "columns known before the answer is")
+    yield from _repeated(training.features, place)
+    metrics = METRICS_BY_TASK[training.task]
+    if training.metric is not None and training.metric not in metrics:
+        yield Inconsistency(("training", "metric"), repr(training.metric), choices(training.metric, metrics))
+    if training.folds == "time" and spec.source.time_column is None:
+        yield Inconsistency(("training", "folds"), "'time'", "'shuffled', or give 'source.time_column'")
+    if training.task == "regression" and "calibrate" in training.model_fields_set and training.calibrate:
+        yield Inconsistency(("training", "calibrate"), "true", "false: a regression has no probabilities to calibrate")
+    budget = training.budget
+    if budget.trials is not None and training.workers > budget.trials:
+        allowed = f"at most the budget of {budget.trials} trials"
+        yield Inconsistency(("training", "workers"), str(training.workers), allowed)
+    fit, seconds = training.max_fit_seconds, budget.seconds
+    if fit is not None and seconds is not None and fit > seconds:
+        yield Inconsistency(("training", "max_fit_seconds"), f"{fit:g}", f"at most the budget of {seconds:g} seconds")
+
+
+def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
+    gates, known = spec.gates, _known_columns(spec)
+    for index, column in enumerate(gates.slices):
+        yield from _slice(column, known, spec.training.target, ("gates", "slices", index))
+    yield from _repeated(gates.slices, ("gates", "slices"))
+    for index, rule in enumerate(gates.rules):
+        yield from _rule(rule, METRICS_BY_TASK[spec.training.task], ("gates", "rules", index))
+        if rule.slice is not None:
+            yield from _slice(rule.slice, known, spec.training.target, ("gates", "rules", index, "slice"))
+    if all(rule.slice is not None or (rule.minimum is None and rule.maximum is None) for rule in gates.rules):
+        allowed = (
+            "one rule at least with a minimum or maximum on all rows: the first model has no champion to be held to"
+        )
+        yield Inconsistency(("gates", "rules"), "only rules against the champion or on slices", allowed)
+
+
+def _rule(rule: GateRule, metrics: Sequence[str], place: Path) -> Iterator[Inconsistency]:
+    if rule.metric not in metrics:
+        yield Inconsistency((*place, "metric"), repr(rule.metric), choices(rule.metric, metrics))
+        return
+    if rule.minimum is not None and rule.maximum is not None and rule.minimum > rule.maximum:
+        yield Inconsistency((*place, "minimum"), f"{rule.minimum:g}", f"at most the maximum, {rule.maximum:g}")
+    highest = 1.0 if rule.metric in _UNIT_METRICS or rule.metric == "r2" else None
+    if highest is not None and rule.minimum is not None and rule.minimum > highest:
+        yield Inconsistency((*place, "minimum"), f"{rule.minimum:g}", f"at most 1: {rule.metric} cannot be higher")
+    if rule.metric != "r2" and rule.maximum is not None and rule.maximum < 0:
+        yield Inconsistency((*place, "maximum"), f"{rule.maximum:g}", f"at least 0: {rule.metric} cannot be lower")
+
+
+def _slice(column: str, known: Sequence[str], target: str, place: Path) -> Iterator[Inconsistency]:
+    if column == target:
+        yield Inconsistency(place, f"{column!r}, the target", "a column that is known before the answer is")
+    elif column not in known:
+        advice = f"{choices(column, known)}; an expectation on a column makes it known"
+        yield Inconsistency(place, repr(column), advice)
+
+
+def _known_columns(spec: ModelSpec) -> list[str]:
+    known = [*spec.training.features, *spec.source.key_columns, *([spec.source.time_column or ""])]
+    known += spec.source.column_types if isinstance(spec.source, FilesSource) else ()
+    for expectation in spec.quality.expectations:
+        for kwarg in _COLUMN_KWARGS:
+            value = expectation.kwargs.get(kwarg)
+            known += [value] if isinstance(value, str) else map(str, value or ())
+    return list(dict.fromkeys(column for column in known if column))
+
+
+def _repeated(columns: Sequence[str], place: Path) -> Iterator[Inconsistency]:
+    first: dict[str, int] = {}
+    for index, column in enumerate(columns):
+        if first.setdefault(column, index) != index:
+            yield Inconsistency((*place, index), f"{column!r} a second time", "each column once")
