@@ -54,5 +54,5 @@ def test_services_listen_on_loopback_and_secrets_are_shared(environment: Environ
     variables = settings.process_environment(settings.choose_addresses(environment))
     assert variables["AIRFLOW__API__HOST"] == "127.0.0.1"
     assert variables["AIRFLOW__CORE__FERNET_KEY"] == settings.secret(environment, "fernet_key")
-    assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert variables["DO_NOT_TRACK"] == "1"
     assert settings.password(environment) not in variables.values()
