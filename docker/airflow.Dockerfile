@@ -33,7 +33,7 @@ COPY config config
 COPY plugins plugins
 COPY dags dags
 COPY pipelines pipelines
-COPY docker/entrypoint.sh docker/healthy.py docker/
+COPY docker/create_bucket.py docker/entrypoint.sh docker/healthy.py docker/
 ENV PATH=/opt/tandem/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
