@@ -35,9 +35,9 @@ class MlflowRunLink(BaseOperatorLink):
         plan = ti_key.xcom_pull(task_ids="plan")
         if not plan:
             return ""
-        mlflow = load_environment().mlflow
-        run = f"#/experiments/{plan['mlflow_experiment_id']}/runs/{plan['mlflow_run_id']}"
-        return f"http://{mlflow.host}:{mlflow.port}/{run}"
+        from pipelines.registry.runs import run_url  # every step with this button has imported MLflow already
+
+        return run_url(load_environment(), plan["mlflow_run_id"])
 
 
 class QualityReportLink(BaseOperatorLink):

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.cli.summary import print_summary
 from pipelines.errors import SpecError, UsageError
 from pipelines.records import RunRequest, Window
+from pipelines.spec import load_model, model_names
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -39,10 +40,10 @@ def run_check(options: argparse.Namespace) -> dict[str, Any]:
     """Check the specs; raises `SpecError` with every problem found."""
     from pipelines.steps.check import check
 
-    names, problems = check(options.models or None)
+    problems = check(options.models or None)
     if problems:
         raise SpecError(problems)
-    return {"models": names, "problems": []}
+    return {"models": options.models or model_names(), "problems": []}
 
 
 def show_check(answer: dict[str, Any]) -> None:
@@ -52,7 +53,6 @@ def show_check(answer: dict[str, Any]) -> None:
 
 def run_training(options: argparse.Namespace) -> dict[str, Any]:
     """Run every step of one training here and now."""
-    from pipelines.spec import load_model
     from pipelines.steps.loop import run_training as run
 
     schedule = load_model(options.model).schedule

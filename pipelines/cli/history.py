@@ -6,7 +6,14 @@ import argparse
 import getpass
 from typing import Any
 
-from pipelines.errors import UsageError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.errors import IntegrityError, UsageError
+from pipelines.spec import model_names
+
+MOST_ITEMS = 12
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -15,7 +22,9 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     status.add_argument("models", nargs="*", metavar="MODEL", help="all models where left out")
     status.set_defaults(run=run_status, show=show_status)
 
-    explain = commands.add_parser("explain", parents=[shared], help="the whole history of the champion, every hash verified")
+    explain = commands.add_parser(
+        "explain", parents=[shared], help="the whole history of the champion, every hash verified"
+    )
     explain.add_argument("model", metavar="MODEL")
     explain.add_argument("--version", type=int, metavar="N", help="another version than the champion")
     explain.set_defaults(run=run_explain, show=show_explain)
@@ -34,36 +43,118 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def run_status(options: argparse.Namespace) -> Any:
     """Return what serves now, by model."""
-    from pipelines.spec import model_names
-    from pipelines.steps.context import Context
-    from pipelines.steps.explain import status
+    from pipelines.steps.status import status
 
-    return {model: status(Context.open(model)) for model in options.models or model_names()}
+    return [status(_open(model)) for model in options.models or model_names()]
+
+
+def show_status(answer: list[dict[str, Any]]) -> None:
+    """Print a line a model, and every problem beneath."""
+    table = Table("model", "champion", "since", "by", "holdout", "algorithm", box=None, padding=(0, 2, 0, 0))
+    for status in answer:
+        champion = status["champion"]
+        if champion is None:
+            table.add_row(status["model"], "none yet")
+        else:
+            first = champion["metrics"][0]
+            measured = f"{first['metric']} {first['value']:.4f}"
+            since = champion["since"][:19].replace("T", " ")
+            version = f"version {champion['version']}"
+            table.add_row(status["model"], version, since, champion["by"], measured, champion["algorithm"])
+    console = _console()
+    console.print(table)
+    for status in answer:
+        for problem in status["problems"]:
+            console.print(f"[bold]{status['model']}[/]: {escape(problem)}")
 
 
 def run_explain(options: argparse.Namespace) -> Any:
     """Return the history of one version, with each link verified."""
-    from pipelines.steps.context import Context
     from pipelines.steps.explain import explain
 
-    return explain(Context.open(options.model), options.version)
+    return explain(_open(options.model), options.version)
+
+
+def show_explain(answer: dict[str, Any]) -> None:
+    """Print the chain of evidence from the version back to the raw data."""
+    console = _console()
+    role = "the champion" if answer["serves"] else "not the champion"
+    console.print(f"[bold]{answer['model']} version {answer['version']}[/], {role}")
+    for link in answer["links"]:
+        mark = "verified" if link["verified"] else "BROKEN"
+        console.print(f"\n[bold]{link['link']}[/]  {mark}  {(link['sha256'] or '')[:16]}  {link['key'] or ''}")
+        if link["problem"]:
+            console.print(f"  {escape(link['problem'])}")
+        for name, value in link["says"].items():
+            for line in _lines(name, value):
+                console.print(f"  {escape(line)}")
+    count = len(answer["problems"])
+    console.print(f"\n{'Every link is verified.' if answer['verified'] else f'{count} link(s) are broken.'}")
+
+
+def run_ledger(options: argparse.Namespace) -> Any:
+    """Return the entries; with --verify raise `IntegrityError` where one of them, or what it names, was altered."""
+    from pipelines.registry.ledger import read_ledger
+    from pipelines.steps.verify_ledger import verify_ledger
+
+    context = _open(options.model)
+    if not options.verify:
+        entries = [{**entry.to_dict(), "sha256": entry.sha256} for entry in read_ledger(context.store, options.model)]
+        return {"model": options.model, "entries": entries, "verified": None}
+    answer = verify_ledger(context)
+    if not answer["verified"]:
+        raise IntegrityError("\n".join([f"The ledger of {options.model} is not sound:", *answer["problems"]]))
+    return answer
+
+
+def show_ledger(answer: dict[str, Any]) -> None:
+    """Print a line an entry, oldest first."""
+    table = Table("entry", "at (UTC)", "action", "version", "by", "reason", "hash", box=None, padding=(0, 2, 0, 0))
+    for entry in answer["entries"]:
+        at = entry["at"][:19].replace("T", " ")
+        line = (str(entry["seq"]), at, entry["action"], str(entry["version"]), entry["by"], entry["reason"])
+        table.add_row(*line, entry["sha256"][:16])
+    console = _console()
+    console.print(table)
+    if answer["verified"]:
+        console.print("Chain, verdicts, evidence, candidates and model files are what they were when written.")
 
 
 def run_rollback(options: argparse.Namespace) -> Any:
     """Let an earlier champion serve again."""
-    from pipelines.steps.context import Context
     from pipelines.steps.roll_back import roll_back
 
-    to: int | str = options.to
-    if to != "previous":
-        if not options.to.isdigit():
-            raise UsageError(f"--to: found {options.to!r}; allowed: a version number, or 'previous'. Nothing was changed.")
-        to = int(options.to)
-    return roll_back(Context.open(options.model), to, options.reason, getpass.getuser()).to_dict()
+    if options.to != "previous" and not options.to.isdigit():
+        raise UsageError(f"--to: found {options.to!r}; allowed: a version number, or 'previous'. Nothing was changed.")
+    to: Any = options.to if options.to == "previous" else int(options.to)
+    return roll_back(_open(options.model), to, options.reason, getpass.getuser()).to_dict()
 
 
-def run_ledger(options: argparse.Namespace) -> Any: ...
-def show_status(answer: Any) -> None: ...
-def show_explain(answer: Any) -> None: ...
-def show_ledger(answer: Any) -> None: ...
-def show_rollback(answer: Any) -> None: ...
+def show_rollback(answer: dict[str, Any]) -> None:
+    """Say which version serves from now on."""
+    print(
+        f"Version {answer['version']} of {answer['model']} serves now (before: version {answer['previous_version']}); "
+        f"ledger entry {answer['ledger_seq']}."
+    )
+
+
+def _open(model: str) -> Any:
+    from pipelines.steps.context import Context
+
+    return Context.open(model)
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    if isinstance(value, list):
+        shown = [f"    {item if not isinstance(item, dict) else _flat(item)}" for item in value[:MOST_ITEMS]]
+        more = [f"    ... and {len(value) - MOST_ITEMS} more (--json shows all)"] if len(value) > MOST_ITEMS else []
+        return [f"{name}:", *shown, *more]
+    return [f"{name}: {_flat(value) if isinstance(value, dict) else value}"]
+
+
+def _flat(value: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)

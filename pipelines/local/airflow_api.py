@@ -68,7 +68,9 @@ class AirflowApi:
         try:
             answer = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise ServiceError(f"Airflow does not answer at {self.url}: {error}. Is it up? `make up` starts it.") from error
+            raise ServiceError(
+                f"Airflow does not answer at {self.url}: {error}. Is it up? `make up` starts it."
+            ) from error
         if answer.is_success or answer.status_code in allow:
             return answer
         raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")

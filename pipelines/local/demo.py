@@ -11,6 +11,7 @@ from pipelines.errors import Refused, ServiceError
 from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.follow import Follower
 from pipelines.records import Judged
+from pipelines.registry.runs import run_url
 from pipelines.spec import load_model
 from pipelines.steps.context import Context
 from pipelines.steps.loop import read_verdict
@@ -47,9 +48,8 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
         raise Refused(f"The run ended red; the lines above say why. Nothing else was changed. See {url}")
     left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS}
     left["verdict"] = read_verdict(context, Judged.from_dict(left["gate"])).to_dict()
-    plan = left["plan"]
-    mlflow_run = f"#/experiments/{plan['mlflow_experiment_id']}/runs/{plan['mlflow_run_id']}"
-    return {**left, "dag_run_url": url, "mlflow_run_url": f"{links['mlflow_url']}/{mlflow_run}"}
+    mlflow_url = run_url(context.environment, left["plan"]["mlflow_run_id"])
+    return {**left, "dag_run_url": url, "mlflow_run_url": mlflow_url}
 
 
 def _wait_for_dag(api: AirflowApi, dag_id: str) -> None:

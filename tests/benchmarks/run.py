@@ -39,7 +39,6 @@ def main(chosen: list[str]) -> int:
         print(f"Unknown benchmark: {', '.join(unknown)}; allowed: {', '.join(known)}. Nothing was run.")
         return 2
 
-
     environment = {**os.environ, "TANDEM_BENCH_PYTHON": prepare_peers()}
     all_ok = True
     for name in chosen or known:

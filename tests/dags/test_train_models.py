@@ -86,7 +86,9 @@ def test_a_broken_spec_shows_its_problems_and_leaves_the_others_alone(tmp_path: 
     root = _spec_folder(tmp_path)
     good = root / "config" / "models" / "flight_delay.yaml"
     broken = good.with_name("broken.yaml")
-    broken.write_text(good.read_text().replace("name: flight_delay", "name: broken").replace("task: binary", "task: binry"))
+    broken.write_text(
+        good.read_text().replace("name: flight_delay", "name: broken").replace("task: binary", "task: binry")
+    )
     dags = _parse(root)
     assert "broken spec" in dags["train__broken"].tags
     assert "binry" in str(dags["train__broken"].doc_md)
@@ -97,7 +99,9 @@ def test_parsing_imports_no_heavy_library() -> None:
     heavy = ["torch", "mlflow", "sklearn", "great_expectations", "duckdb", "pandas", "numpy", "pyarrow"]
     code = f"import sys, train_models; print([name for name in {heavy} if name in sys.modules])"
     paths = os.pathsep.join([str(ROOT / "dags"), str(ROOT / "plugins")])
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tandem_links import MlflowRunLink, QualityReportLink, remember_report
 
 from pipelines.errors import QualityFailed
+from pipelines.registry.runs import find_or_create_run
+from pipelines.spec import load_environment, load_model
 
 REPORT = "flight_delay/reports/quality/" + "b2" * 32 + ".html"
 
@@ -24,11 +27,13 @@ class TaskInstance:
         self.xcoms[self.task_id, key] = value
 
 
-def test_the_mlflow_button_leads_to_the_planned_run() -> None:
-    plan = {"mlflow_experiment_id": "7", "mlflow_run_id": "abc"}
+def test_the_mlflow_button_leads_to_the_planned_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_HOME", str(tmp_path))
+    run_id = find_or_create_run(load_environment(), load_model("flight_delay"), "plan-1")
+    plan = {"mlflow_run_id": run_id}
     link = MlflowRunLink().get_link(None, ti_key=TaskInstance("gate", {("plan", "return_value"): plan}))
-    assert link.endswith("/#/experiments/7/runs/abc")
-    assert link.startswith("http://127.0.0.1:")
+    assert link.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert link.endswith(f"/runs/{run_id}")
 
 
 def test_the_mlflow_button_leads_nowhere_before_planning() -> None:
