@@ -1,4 +1,4 @@
-"""Build `train__<model>` for every model spec: from new data to a verdict, and to a new champion where the verdict allows."""
+"""Build `train__<model>` for every model spec: from new data to a verdict, and where it allows, to a new champion."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def approval(spec: ModelSpec, registered: StepOperator) -> Any:
 
 def broken_dag(name: str, error: SpecError) -> DAG:
     """Return a DAG that stands in for a model whose spec has problems: it shows them, and fails with them."""
-    with DAG(
-        dag_id=f"train__{name}", schedule=None, tags=["training", "broken spec"], doc_md=f"```\n{error}\n```"
-    ) as dag:
+    with DAG(dag_id=f"train__{name}", schedule=None, tags=["training", "broken spec"], doc_md=shown) as dag:
         StepOperator(task_id="reconcile", model=name)
     return dag
 

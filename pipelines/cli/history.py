@@ -22,9 +22,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     status.add_argument("models", nargs="*", metavar="MODEL", help="all models where left out")
     status.set_defaults(run=run_status, show=show_status)
 
-    explain = commands.add_parser(
-        "explain", parents=[shared], help="the whole history of the champion, every hash verified"
-    )
+    explain = commands.add_parser("explain", parents=[shared], help="the history of the champion, every hash verified")
     explain.add_argument("model", metavar="MODEL")
     explain.add_argument("--version", type=int, metavar="N", help="another version than the champion")
     explain.set_defaults(run=run_explain, show=show_explain)

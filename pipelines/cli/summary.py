@@ -62,7 +62,8 @@ def _checks(checks: list[dict[str, Any]]) -> str:
 def _interval(metric: dict[str, Any]) -> str:
     if metric["value"] is None:
         return f"not measured on {metric['num_rows']:,} rows"
-    return f"{metric['value']:.4f}  (95 % interval {metric['low']:.4f} to {metric['high']:.4f}, {metric['num_rows']:,} rows)"
+    bounds = f"95 % interval {metric['low']:.4f} to {metric['high']:.4f}"
+    return f"{metric['value']:.4f}  ({bounds}, {metric['num_rows']:,} rows)"
 
 
 def _differences(evaluation: dict[str, Any]) -> str:

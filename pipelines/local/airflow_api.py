@@ -13,7 +13,7 @@ API = "/api/v2"
 
 
 class AirflowApi:
-    """A signed-in client of one Airflow. Every method raises `ServiceError` when Airflow does not answer as it should."""
+    """A signed-in client of one Airflow. Every method raises `ServiceError` when Airflow answers wrongly or not at all."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
@@ -68,9 +68,7 @@ class AirflowApi:
         try:
             answer = self._client.request(method, path, **arguments)
         except httpx.TransportError as error:
-            raise ServiceError(
-                f"Airflow does not answer at {self.url}: {error}. Is it up? `make up` starts it."
-            ) from error
+            raise ServiceError(f"Airflow does not answer at {self.url}: {error}. `make up` starts it.") from error
         if answer.is_success or answer.status_code in allow:
             return answer
         raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")

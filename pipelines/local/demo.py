@@ -25,8 +25,8 @@ LAST_RUNS_TRIED = 100
 def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
     """Run `train__<model>` to its end and return the record of each step, by step.
 
-    The run's id is the hash of the model spec: the demo of an unchanged spec that has succeeded is shown again, one that
-    still runs is followed, and one that failed is tried anew under the next number.
+    The run's id is the hash of the model spec: of an unchanged spec, a run that has succeeded is shown again, one that
+    goes on is followed, and one that failed is tried anew under the next number.
 
     Args:
         model: Name of the model spec.
