@@ -68,6 +68,7 @@ def approval(spec: ModelSpec, registered: StepOperator) -> Any:
 
 def broken_dag(name: str, error: SpecError) -> DAG:
     """Return a DAG that stands in for a model whose spec has problems: it shows them, and fails with them."""
+    shown = f"```\n{error}\n```"
     with DAG(dag_id=f"train__{name}", schedule=None, tags=["training", "broken spec"], doc_md=shown) as dag:
         StepOperator(task_id="reconcile", model=name)
     return dag

@@ -13,7 +13,7 @@ API = "/api/v2"
 
 
 class AirflowApi:
-    """A signed-in client of one Airflow. Every method raises `ServiceError` when Airflow answers wrongly or not at all."""
+    """A signed-in client of one Airflow. Every method raises `ServiceError` when Airflow fails to answer."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
