@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.records import MetricValue, Outcome, PairedDifference, RuleResult
+from pipelines.records import Evaluation, MetricValue, Outcome, PairedDifference, RuleResult, Verdict
 
 _MOST_DECIMALS = 12
 
@@ -68,3 +68,57 @@ def _decimals(value: float, bound: float) -> int:
         if value == bound or f"{value:.{decimals}f}" != f"{bound:.{decimals}f}":
             return decimals
     return _MOST_DECIMALS
+
+
+def page(verdict: Verdict, evaluation: Evaluation) -> str:
+    """Return the verdict as Markdown: the sentence, every result, the figures of all rows, and what it is bound to."""
+    champion = evaluation.champion_version
+    results = "\n".join(f"| {result.outcome} | {_cell(result.reason)} |" for result in verdict.results)
+    figures = "\n".join(_row(evaluation, value.metric) for value in evaluation.metrics if value.slice == "all")
+    return f"""# Verdict: {verdict.outcome}
+
+{sentence(verdict.outcome, verdict.results, champion is not None)}
+
+| outcome | reason |
+|---|---|
+{results}
+
+Measured on {evaluation.num_rows:,} held-out rows; in brackets 95 % bootstrap intervals, of the difference paired.
+
+| metric | challenger | {"champion (none yet)" if champion is None else f"champion, version {champion}"} | difference |
+|---|---|---|---|
+{figures}
+
+| bound to | SHA-256 |
+|---|---|
+| candidate | `{verdict.candidate_sha256}` |
+| evaluation | `{verdict.evaluation_sha256}` |
+| holdout | `{verdict.holdout_sha256}` |
+| champion's ledger entry | `{verdict.champion_ledger_sha256 or "none"}` |
+| rules | `{verdict.rules_sha256}` |
+| this verdict | `{verdict.sha256}` |
+"""
+
+
+def _row(evaluation: Evaluation, metric: str) -> str:
+    groups = (evaluation.metrics, evaluation.champion_metrics)
+    shown = [
+        _shown(next((one for one in group if (one.metric, one.slice) == (metric, "all")), None)) for group in groups
+    ]
+    difference = next((one for one in evaluation.differences if (one.metric, one.slice) == (metric, "all")), None)
+    return f"| {metric} | {' | '.join(shown)} | {_shown(difference, '+')} |"
+
+
+def _shown(figure: MetricValue | PairedDifference | None, sign: str = "") -> str:
+    if figure is None:
+        return "-"
+    if figure.value is None:
+        return "not measured"
+    interval = (
+        "" if figure.low is None or figure.high is None else f" [{figure.low:{sign}.4f}, {figure.high:{sign}.4f}]"
+    )
+    return f"{figure.value:{sign}.4f}{interval}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
