@@ -10,12 +10,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pipelines.classic.curves_binary import draw_calibration, draw_precision_recall, draw_roc
+from pipelines.classic.curves_importance import draw_importance
 from pipelines.classic.curves_intervals import draw_differences, draw_slices
 from pipelines.classic.curves_multiclass import draw_confusion
 from pipelines.classic.curves_regression import draw_predicted_against_actual, draw_residuals
 from pipelines.classic.curves_style import save
 from pipelines.classic.evaluation import Figures
 from pipelines.classic.evaluation_arrays import Array
+from pipelines.classic.evaluation_importance import MOST_ROWS, Importance
 from pipelines.classic.evaluation_metrics import is_measurable
 from pipelines.records import MetricValue
 from pipelines.spec import ModelSpec
@@ -36,6 +38,7 @@ class Pictured:
     predictions: Mapping[str, Array]
     classes: Sequence[Any]
     figures: Figures
+    importances: Sequence[Importance]
 
 
 def draw_all(pictured: Pictured, folder: Path) -> list[Path]:
@@ -76,6 +79,8 @@ def _intervals(pictured: Pictured) -> Iterator[tuple[str, Figure]]:
             yield f"slices_{metric}", draw_slices(metric, figures.metrics, figures.champion_metrics, spec.gates)
     if figures.differences:
         yield "challenger_against_champion", draw_differences(figures.differences, spec.gates)
+    num_rows = min(MOST_ROWS, len(pictured.truth))
+    yield "importance", draw_importance(pictured.importances, spec.training.search_metric, num_rows)
 
 
 def _legend(pictured: Pictured, metric: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from pipelines.classic import curves, curves_binary, curves_multiclass, curves_regression
 from pipelines.classic.curves import Pictured, draw_all
 from pipelines.classic.evaluation import measure_all
+from pipelines.classic.evaluation_importance import Importance
 from pipelines.spec import ModelSpec
 
 NUM_ROWS = 300
@@ -53,7 +54,7 @@ def _pictured(task: str, champion: bool = True, broken: str | None = None) -> Pi
     sides = {"all": np.arange(NUM_ROWS), "side=a": np.arange(100), "side=b": np.arange(100, NUM_ROWS)}
     theirs = predictions.get("champion v3")
     figures = measure_all(task, truth, predictions["challenger"], theirs, sides, samples=20, seed=1)
-    return Pictured(_spec(task), truth, predictions, classes, figures)
+    return Pictured(_spec(task), truth, predictions, classes, figures, [Importance("x", (0.1, 0.2))])
 
 
 def _texts(figure: Figure) -> str:
@@ -70,9 +71,9 @@ CURVES = {
     "regression": {"predicted_against_actual", "residuals"},
 }
 INTERVALS = {
-    "binary": {"slices_roc_auc", "slices_log_loss"},
-    "multiclass": {"slices_accuracy", "slices_log_loss"},
-    "regression": {"slices_rmse"},
+    "binary": {"slices_roc_auc", "slices_log_loss", "importance"},
+    "multiclass": {"slices_accuracy", "slices_log_loss", "importance"},
+    "regression": {"slices_rmse", "importance"},
 }
 
 

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pyarrow as pa
 
-from pipelines.classic.curves_importance import MOST_ROUNDS, Importance, draw_importance, permutation_importance
+from pipelines.classic.curves_importance import draw_importance
+from pipelines.classic.evaluation_importance import MOST_ROUNDS, Importance, permutation_importance
 
 
 def _table() -> pa.Table:
@@ -53,8 +54,13 @@ def test_columns_that_were_not_reached_are_last_and_counted_in_the_picture() -> 
     )
     assert [importance.costs for importance in found][1:] == [(), ()]
     figure = draw_importance(found, "roc_auc", 200)
-    assert "Not reached in time: 2 of 3 columns." in figure.axes[0].texts[0].get_text().replace("\n", " ")
+    assert "Not measured in time: 2 of 3 columns." in figure.axes[0].texts[0].get_text().replace("\n", " ")
 
 
 def test_nothing_at_all_can_be_drawn() -> None:
     draw_importance([Importance("idle", ())], "roc_auc", 0)
+
+
+def test_a_model_that_cannot_be_measured_gets_no_ranking() -> None:
+    found = permutation_importance(_table(), ["idle", "strong"], lambda _: float("nan"))
+    assert [importance.costs for importance in found] == [(), ()]

@@ -1,0 +1,82 @@
+"""Measure a candidate on the frozen holdout, and the champion beside it on the same rows."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipelines.classic.curves import CHALLENGER, Pictured
+from pipelines.classic.evaluation import measure_all
+from pipelines.classic.evaluation_importance import importance_of
+from pipelines.classic.evaluation_models import Answers, answer, load_candidate, load_champion
+from pipelines.classic.evaluation_predictions import predictions_table, write_predictions
+from pipelines.classic.evaluation_slices import slices_of
+from pipelines.classic.evaluation_tracking import is_shown, show
+from pipelines.data.manifests import Manifest
+from pipelines.data.snapshots import read_holdout, read_manifest
+from pipelines.gates.bootstrap import seed_from
+from pipelines.records import Candidate, Evaluation
+from pipelines.steps.context import Context
+from pipelines.store.verified import write_record
+
+
+def evaluate(context: Context, candidate: Candidate) -> Evaluation:
+    """Store and return the evidence, with each row's predictions; show figures and pictures in the candidate's run.
+
+    The same candidate, holdout and champion give the same evaluation, and what is stored or shown already is not
+    written again.
+
+    Raises:
+        IntegrityError: If holdout, candidate, ledger or anything of the champion is gone or not what was written.
+        DataError: If the holdout's labels, columns or slices do not go with the models or the spec.
+        RegistryError: If MLflow does not answer; the evaluation is stored by then, and running again goes on.
+    """
+    spec, store = context.spec, context.store
+    manifest = read_manifest(store, spec.name, candidate.snapshot_id)
+    holdout = read_holdout(store, spec.name, candidate.snapshot_id)
+    challenger = load_candidate(store, candidate)
+    champion = load_champion(store, spec.name, manifest)
+    answers = answer(spec.training, holdout, challenger, champion)
+    figures = measure_all(
+        spec.training.task,
+        answers.truth,
+        answers.challenger,
+        answers.champion,
+        slices_of(holdout, spec.gates.slices, spec.gates.minimum_slice_rows),
+        spec.gates.bootstrap_samples,
+        seed_from(manifest.holdout.content_sha256),
+    )
+    predictions_key, predictions_sha256 = _store_predictions(context, manifest, holdout, answers)
+    evaluation = Evaluation(
+        model=spec.name,
+        candidate_sha256=candidate.sha256,
+        candidate_model_sha256=candidate.model_sha256,
+        champion_version=champion.entry.version if champion else None,
+        champion_ledger_sha256=champion.entry.sha256 if champion else None,
+        champion_saw_holdout=champion.saw_holdout if champion else None,
+        snapshot_id=candidate.snapshot_id,
+        holdout_sha256=manifest.holdout.content_sha256,
+        num_rows=holdout.num_rows,
+        metrics=figures.metrics,
+        champion_metrics=figures.champion_metrics,
+        differences=figures.differences,
+        predictions_key=predictions_key,
+        predictions_sha256=predictions_sha256,
+    )
+    write_record(store, f"{spec.name}/evaluations", evaluation)
+    if not is_shown(context.environment, candidate.mlflow_run_id, evaluation):
+        named = {CHALLENGER: answers.challenger}
+        if champion is not None and answers.champion is not None:
+            named[f"champion v{champion.entry.version}"] = answers.champion
+        importances = importance_of(challenger, spec.training, holdout)
+        pictured = Pictured(spec, answers.truth, named, answers.classes, figures, importances)
+        show(context.environment, candidate.mlflow_run_id, evaluation, pictured)
+    return evaluation
+
+
+def _store_predictions(context: Context, manifest: Manifest, holdout: pa.Table, answers: Answers) -> tuple[str, str]:
+    training = manifest.training
+    keys = dict.fromkeys([*training.key_columns, *([training.time_column] if training.time_column else [])])
+    by_model = {CHALLENGER: answers.challenger, "champion": answers.champion}
+    predictions = {name: predicted for name, predicted in by_model.items() if predicted is not None}
+    table = predictions_table(holdout, list(keys), context.spec.training.target, predictions, answers.classes)
+    return write_predictions(context.store, context.spec.name, table)
