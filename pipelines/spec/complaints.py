@@ -28,16 +28,15 @@ _PLAIN_WORDS = {
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
-    """Return every problem of a validation error, in the order of the file's lines."""
+    """Return every problem of a validation error."""
     schema = model.model_json_schema()
     details = error.errors(include_url=False)
     misspelt = set(_misspelt(details, schema, document.value))
-    found = [
+    return [
         _problem(detail, schema, document)
         for detail in details
-        if detail["type"] != "missing" or _path(detail["loc"], schema, document.value) not in misspelt
+        if detail["type"] != "missing" or located(detail["loc"], schema, document.value) not in misspelt
     ]
-    return sorted(found, key=lambda problem: problem.line or 0)
 
 
 def shown(value: Any) -> str:
@@ -60,12 +59,12 @@ def shown(value: Any) -> str:
 
 
 def _problem(detail: Any, schema: Schema, document: Document) -> Problem:
-    path = _path(detail["loc"], schema, document.value)
-    found, allowed = shown(detail["input"]), _allowed(detail, _schema_at(schema, path, document.value))
+    path = located(detail["loc"], schema, document.value)
+    found, allowed = shown(detail["input"]), _allowed(detail, schema_at(schema, path, document.value))
     if detail["type"] == "missing":
         return document.problem(path, "nothing", allowed)
     if detail["type"] == "extra_forbidden":
-        siblings = _schema_at(schema, path[:-1], document.value).get("properties", {})
+        siblings = schema_at(schema, path[:-1], document.value).get("properties", {})
         return document.problem(path, f"unknown key {str(path[-1])!r}", choices(str(path[-1]), siblings))
     if detail["type"].startswith("union_tag"):
         tag = str(detail["ctx"]["discriminator"]).strip("'")
@@ -83,7 +82,7 @@ def _allowed(detail: Any, schema: Mapping[str, Any]) -> str:
     if kind == "union_tag_invalid":
         return choices(str(context["tag"]), re.findall(r"'(.*?)'", context["expected_tags"]))
     if kind == "union_tag_not_found":
-        return "the kind of section this is"
+        return f"one of: {', '.join(_kinds(schema))}"
     if kind == "string_pattern_mismatch":
         return schema.get("description") or f"text like {context['pattern']}"
     if kind == "value_error":
@@ -108,23 +107,23 @@ def _misspelt(details: Iterable[Any], schema: Schema, value: Any) -> Iterator[Pa
     """Yield the missing keys that an unknown key beside them was surely meant to be: one problem, not two."""
     for detail in details:
         if detail["type"] == "extra_forbidden":
-            path = _path(detail["loc"], schema, value)
-            match = nearest(str(path[-1]), _schema_at(schema, path[:-1], value).get("properties", {}))
+            path = located(detail["loc"], schema, value)
+            match = nearest(str(path[-1]), schema_at(schema, path[:-1], value).get("properties", {}))
             if match is not None:
                 yield (*path[:-1], match)
 
 
-def _path(location: Iterable[str | int], schema: Schema, value: Any) -> Path:
+def located(location: Iterable[str | int], schema: Schema, value: Any) -> Path:
     """Return pydantic's location without the parts that are not in the file: the kind of a union, the mark of a key."""
     path: Path = ()
     for part in location:
-        union = _schema_at(schema, path, value, choose=False)
+        union = schema_at(schema, path, value, choose=False)
         if part != "[key]" and not ("oneOf" in union and part in _kinds(union)):
             path = (*path, part)
     return path
 
 
-def _schema_at(schema: Schema, path: Path, value: Any, choose: bool = True) -> Schema:
+def schema_at(schema: Schema, path: Path, value: Any, choose: bool = True) -> Schema:
     """Return the JSON schema of what is at `path`; of a union, that of the kind which the value names."""
     node = schema
     for part in path:

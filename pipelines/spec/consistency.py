@@ -87,11 +87,11 @@ def _holdout(spec: ModelSpec) -> Iterator[Inconsistency]:
     elif not source.key_columns:
         yield Inconsistency(("holdout", "by"), "'key'", "'time', or give 'source.key_columns'")
     if getattr(holdout, needed) is None:
-        allowed = f"a holdout by {holdout.by} needs {needed!r}"
+        allowed = f"a value, since a holdout by {holdout.by} needs {needed!r}"
         yield Inconsistency(("holdout", needed), "nothing", allowed)
     for key in foreign:
         if key in holdout.model_fields_set and getattr(holdout, key) is not None:
-            allowed = f"nothing: a holdout by {holdout.by} has no {key!r}"
+            allowed = f"nothing, since a holdout by {holdout.by} has no {key!r}"
             yield Inconsistency(("holdout", key), repr(getattr(holdout, key)), allowed)
 
 
@@ -132,9 +132,7 @@ def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
         if rule.slice is not None:
             yield from _slice(rule.slice, known, spec.training.target, ("gates", "rules", index, "slice"))
     if all(rule.slice is not None or (rule.minimum is None and rule.maximum is None) for rule in gates.rules):
-        allowed = (
-            "one rule at least with a minimum or maximum on all rows: the first model has no champion to be held to"
-        )
+        allowed = "a minimum or maximum on all rows: the first model has no champion to be held to"
         yield Inconsistency(("gates", "rules"), "only rules against the champion or on slices", allowed)
 
 
@@ -160,12 +158,12 @@ def _slice(column: str, known: Sequence[str], target: str, place: Path) -> Itera
 
 
 def _known_columns(spec: ModelSpec) -> list[str]:
-    known = [*spec.training.features, *spec.source.key_columns, *([spec.source.time_column or ""])]
+    known = [*spec.training.features, *spec.source.key_columns, spec.source.time_column or ""]
     known += spec.source.column_types if isinstance(spec.source, FilesSource) else ()
     for expectation in spec.quality.expectations:
         for kwarg in _COLUMN_KWARGS:
             value = expectation.kwargs.get(kwarg)
-            known += [value] if isinstance(value, str) else map(str, value or ())
+            known += [value] if isinstance(value, str) else map(str, value) if isinstance(value, list) else ()
     return list(dict.fromkeys(column for column in known if column))
 
 

@@ -157,9 +157,9 @@ class _Builder:
         line, found = None, str(error)
         if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
             line = error.problem_mark.line + 1
-            found = " ".join(part for part in (error.problem, error.context) if part)
+            found = f"broken YAML: {' '.join(part for part in (error.problem, error.context) if part)}"
         allowed = "well-formed YAML"
-        text = self.text.splitlines()[line - 1] if line is not None and line <= self.text.count("\n") + 1 else ""
+        text = dict(enumerate(self.text.split("\n"), start=1)).get(line or 0, "")
         if "\t" in text[: len(text) - len(text.lstrip())]:
             found, allowed = "a tab in the indentation", "spaces"
         self.problems.append(Problem(self.file, line, "(file)", found, allowed))

@@ -20,6 +20,7 @@ from pipelines.spec.environment import Environment
 from pipelines.spec.model import ModelSpec
 from pipelines.spec.nearest import choices
 from pipelines.spec.overrides import PREFIX, applied, read_overrides
+from pipelines.spec.repair import repaired
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -55,7 +56,9 @@ def read_model(name: str) -> tuple[ModelSpec, Document]:
     try:
         spec = ModelSpec.model_validate(document.value)
     except ValidationError as error:
-        raise SpecError(_with_name(problems_of(error, ModelSpec, document), name, document)) from error
+        problems = problems_of(error, ModelSpec, document)
+        problems += _inconsistencies_beside(error, document, {problem.key for problem in problems})
+        raise SpecError(_with_name(problems, name, document)) from error
     problems = [document.problem(*inconsistency) for inconsistency in inconsistencies(spec)]
     if problems := _with_name(problems, name, document):
         raise SpecError(problems)
@@ -108,11 +111,25 @@ def _read(folder: str, name: str) -> Document:
     return read_document(file, data)
 
 
+def _inconsistencies_beside(error: ValidationError, document: Document, known: set[str]) -> list[Problem]:
+    """Return the contradictions that the file would still hold with its misspelt words put right."""
+    try:
+        spec = ModelSpec.model_validate(repaired(error, ModelSpec, document.value))
+    except ValidationError:
+        return []
+    problems = [document.problem(*inconsistency) for inconsistency in inconsistencies(spec)]
+    return [problem for problem in problems if problem.key not in known]
+
+
 def _with_name(problems: list[Problem], name: str, document: Document) -> list[Problem]:
     found = document.value.get("name")
     if not isinstance(found, str) or found == name or any(problem.key == "name" for problem in problems):
-        return problems
-    return [document.problem(("name",), shown(found), f"{name!r}, the file's own name"), *problems]
+        return _by_line(problems)
+    return _by_line([document.problem(("name",), shown(found), f"{name!r}, the file's own name"), *problems])
+
+
+def _by_line(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: problem.line or 0)
 
 
 def _with_home(value: dict[str, object], home: str) -> dict[str, object]:
