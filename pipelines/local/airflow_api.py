@@ -56,6 +56,15 @@ class AirflowApi:
         answer = self._send("GET", path, params={"deserialize": "false", "stringify": "false"}, allow=(404,))
         return None if answer.status_code == httpx.codes.NOT_FOUND else answer.json()["value"]
 
+    def buttons(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str]:
+        """Return the addresses behind the buttons of a task instance, by name."""
+        path = f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        return dict(self._send("GET", path).json()["extra_links"])
+
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Return the ids of the DAG's latest runs."""
+        return [run["dag_run_id"] for run in self._send("GET", f"{API}/dags/{dag_id}/dagRuns").json()["dag_runs"]]
+
     def log_lines(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
         """Return the messages that a task instance has logged so far."""
         path = f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
