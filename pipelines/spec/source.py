@@ -24,6 +24,7 @@ class FilesSource(_Source):
     paths: tuple[str, ...] = Field(min_length=1, description="Local globs, or s3://bucket/key globs.")
     format: Literal["csv", "parquet", "jsonl"] = Field(description="What is in the files.")
     delimiter: str = Field(",", min_length=1, max_length=1, description="CSV only.")
+    null_values: tuple[str, ...] = Field(("",), description="CSV only: texts that mean that a value is missing.")
     column_types: dict[Column, str] = Field(
         default_factory=dict, description="DuckDB types by column, for CSV and JSONL; a column left out is sniffed."
     )
