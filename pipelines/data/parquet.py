@@ -55,8 +55,8 @@ class ParquetWriter:
             group = table.slice(start, ROW_GROUP_ROWS).unify_dictionaries().combine_chunks()
             self._file.write_table(group, row_group_size=ROW_GROUP_ROWS)
             start += group.num_rows
-        self._waiting = [table.slice(start)]
         self._num_waiting = table.num_rows - start
+        self._waiting = [table.slice(start)] if self._num_waiting else []  # an empty slice would keep its rows alive
 
 
 def file_sha256(path: Path) -> str:
