@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader went away, as in `tandem ledger m | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("tandem: stopped; running the same command again goes on from what is stored.", file=sys.stderr)
+        return 130
+    except Exception:  # noqa: BLE001 -- a defect of ours; Python would end with 1, which says that a rule refused
+        traceback.print_exc()
+        return 3
     _tell(answer, options.show, as_json=options.json)
     return 0
 

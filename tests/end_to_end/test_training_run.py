@@ -11,7 +11,6 @@ import pytest
 from pipelines.errors import Refused
 from pipelines.local.demo import run_dag
 
-
 pytestmark = pytest.mark.timeout(600)
 
 
