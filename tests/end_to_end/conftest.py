@@ -48,7 +48,7 @@ def small_spec(name: str, **changes: str) -> str:
     text = (ROOT / "config" / "models" / "flight_delay.yaml").read_text()
     changes = {
         "name: flight_delay": f"name: {name}",
-        'data_end: "2013-04-01"': 'data_end: "2013-02-01"',
+        "data_end: 2013-04-01": "data_end: 2013-02-01",
         "last_days: 14": "last_days: 7",
         "budget: {seconds: 90}": "budget: {trials: 6}\n  workers: 2",
         "slices: [origin]": "slices: [origin]\n  bootstrap_samples: 200",
