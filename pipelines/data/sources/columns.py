@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipelines.errors import DataError
 
@@ -36,3 +36,14 @@ def _nearest(name: str, found: Sequence[str]) -> str:
     by_lower = {other.lower(): other for other in found}
     matches = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" (is it {by_lower[matches[0]]!r}?)" if matches else ""
+
+
+def check_same_columns(names_by_file: Mapping[str, Sequence[str]]) -> None:
+    """Raise `DataError` unless every file has the columns of the first one, in any order."""
+    files = iter(names_by_file.items())
+    first, expected = next(files)
+    for file, found in files:
+        more, less = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+        if more or less:
+            differences = [f"has {name!r} on top" for name in more] + [f"lacks {name!r}" for name in less]
+            raise DataError(f"{file} {', '.join(differences)}; expected the columns of {first}. Nothing was ingested.")

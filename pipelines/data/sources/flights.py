@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.data.sources.duck import connect, named, quoted
-from pipelines.data.sources.window import bounds
+from pipelines.data.windows import bounds
 from pipelines.errors import DataError
 from pipelines.records import Window
 

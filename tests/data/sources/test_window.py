@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from pipelines.data.sources.window import bounds, in_window
+from pipelines.data.sources.window import in_window
+from pipelines.data.windows import bounds
 from pipelines.errors import DataError, UsageError
 from pipelines.records import Window
 

@@ -1,0 +1,170 @@
+"""Keep a model's partitions in the store: immutable content named by its hash, and which content is current.
+
+Content comes first and becomes current after, one partition at a time. A run that is killed leaves whole partitions or
+nothing, and the next run with the same rows ends as if it had been the only one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.data.cutting import cut
+from pipelines.data.parquet import ParquetWriter, file_sha256
+from pipelines.data.periods import period_name
+from pipelines.data.windows import bounds
+from pipelines.errors import ObjectChanged, ObjectExists, StoreError
+from pipelines.records import Ingested, Partition, PartitionChange, Record, Window, sha256_of
+from pipelines.spec.source import PartitionBy
+from pipelines.store import Store
+from pipelines.store.verified import fetch_verified, read_record
+
+ATTEMPTS = 10
+
+
+class CurrentPartition(Record):
+    """Which content of a partition is current.
+
+    `history` holds the hashes of the contents before it, oldest first; `ingest` tells which ingest made it current, so
+    that the same ingest, when it is tried again, still knows what it found.
+    """
+
+    partition: Partition
+    history: tuple[str, ...]
+    ingest: str
+
+
+def write_partitions(
+    store: Store,
+    model: str,
+    reader: pa.RecordBatchReader,
+    *,
+    source: str,
+    time_column: str | None,
+    by: PartitionBy,
+    window: Window,
+) -> Ingested:
+    """Cut the rows of `reader` into partitions, store those that are not there yet, and make them current.
+
+    Rows whose time is null make a partition of their own, `undated`, so that whoever checks the data sees them. The
+    same rows in the same order make the same bytes and no second object, also after an update of the Parquet writer.
+    `new` and `changed` are told against what was current before these contents were: an ingest that is run again gives
+    what it gave the first time.
+
+    Args:
+        store: Takes `<model>/partitions/<name>/<sha256>.parquet` and `<model>/partitions/<name>/current.json`.
+        model: The model's name.
+        reader: The rows in `window`, in any order of time.
+        source: What they came from, for people.
+        time_column: A date or timestamp column; not needed where `by` is 'none'.
+        by: Length of a partition.
+        window: The span that the rows were cut to.
+
+    Raises:
+        DataError: Whatever the reader raises.
+        IntegrityError: If a stored partition or its record was altered.
+        StoreError: If the store or the scratch folder does not take the partitions.
+    """
+    span = bounds(window)
+    with tempfile.TemporaryDirectory(prefix="tandem-ingest-") as scratch:
+        try:
+            periods = cut(reader, Path(scratch), time_column, by)
+        except OSError as error:
+            raise StoreError(
+                f"The scratch folder {scratch} cannot take the rows: {error}. Nothing was ingested; set TMPDIR to a "
+                "folder with room for the compressed rows."
+            ) from error
+        files = {period_name(number, by, span): period.path for number, period in periods.items()}
+        partitions = tuple(_stored(store, model, name, files[name]) for name in sorted(files))
+    ingest = sha256_of([model, window.to_dict(), source, [partition.to_dict() for partition in partitions]])
+    replaced = {partition.name: _make_current(store, model, partition, ingest) for partition in partitions}
+    return Ingested(
+        model=model,
+        window=window,
+        source=source,
+        partitions=partitions,
+        new=tuple(name for name, before in replaced.items() if before == ""),
+        changed=tuple(
+            PartitionChange(name=partition.name, before_sha256=before, after_sha256=partition.content_sha256)
+            for partition in partitions
+            if (before := replaced[partition.name])
+        ),
+        num_rows=sum(partition.num_rows for partition in partitions),
+    )
+
+
+def read_current(store: Store, model: str, name: str) -> CurrentPartition | None:
+    """Return which content of a partition is current, or None where there is none. Raises `IntegrityError`."""
+    key = _current_key(model, name)
+    return read_record(store, key, CurrentPartition) if store.stat(key) else None
+
+
+def _stored(store: Store, model: str, name: str, path: Path) -> Partition:
+    """Return the partition that holds the rows of `path`, after it is in the store."""
+    content_sha256 = file_sha256(path)
+    partition = Partition(
+        name=name,
+        key=f"{model}/partitions/{name}/{content_sha256}.parquet",
+        content_sha256=content_sha256,
+        num_rows=pq.read_metadata(path).num_rows,
+        size_bytes=path.stat().st_size,
+    )
+    if store.stat(partition.key) is not None:
+        return partition
+    current = read_current(store, model, name)
+    if current is not None and _has_the_same_rows(store, current.partition, partition, path.parent):
+        return current.partition
+    store.upload(partition.key, path)
+    return partition
+
+
+def _has_the_same_rows(store: Store, before: Partition, after: Partition, scratch: Path) -> bool:
+    """Tell whether the rows that are stored give the new bytes when they are written by today's writer."""
+    if before.num_rows != after.num_rows:
+        return False
+    again = scratch / "again.parquet"
+    with (
+        fetch_verified(store, before.key, before.content_sha256) as path,
+        pq.ParquetFile(path) as file,
+        ParquetWriter(again, file.schema_arrow) as writer,
+    ):
+        for batch in file.iter_batches():
+            writer.write(batch)
+    return file_sha256(again) == after.content_sha256
+
+
+def _make_current(store: Store, model: str, partition: Partition, ingest: str) -> str | None:
+    """Make the content current and return the hash it replaces: '' for a new partition, None where it was current."""
+    key = _current_key(model, partition.name)
+    for _ in range(ATTEMPTS):
+        info = store.stat(key)
+        if info is None:
+            first = CurrentPartition(partition=partition, history=(), ingest=ingest)
+            try:
+                store.put_if_absent(key, first.to_bytes())
+            except ObjectExists:
+                continue  # another ingest was faster: look at what it found
+            return ""
+        current = read_record(store, key, CurrentPartition)
+        if current.partition == partition:
+            replaced = current.history[-1] if current.history else ""
+            return replaced if current.ingest == ingest else None
+        history = (*current.history, current.partition.content_sha256)
+        try:
+            store.compare_and_swap(
+                key, CurrentPartition(partition=partition, history=history, ingest=ingest).to_bytes(), info.tag
+            )
+        except ObjectChanged:
+            continue
+        return current.partition.content_sha256
+    raise StoreError(
+        f"Partition {partition.name!r} of {model} was changed by others {ATTEMPTS} times while it was ingested. Its "
+        f"content is stored as {partition.key}, but is not current; run the ingest again."
+    )
+
+
+def _current_key(model: str, name: str) -> str:
+    return f"{model}/partitions/{name}/current.json"
