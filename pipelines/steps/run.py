@@ -31,11 +31,16 @@ def step_function(name: str) -> Callable[..., Record]:
 
 
 def run_step(name: str, model: str, *arguments: Any) -> Any:
-    """Run a step on records given as plain JSON values, and return its record as one."""
+    """Run one step of a model on records given as plain JSON values, and return its record as one."""
+    return run_step_in(Context.open(model), name, *arguments)
+
+
+def run_step_in(context: Context, name: str, *arguments: Any) -> Any:
+    """Run one step in surroundings that are open already."""
     function = step_function(name)
     hints = [hint for key, hint in get_type_hints(function).items() if key != "return"]
     records = [_to_record(hint, value) for hint, value in zip(hints[1:], arguments, strict=True)]
-    return function(Context.open(model), *records).to_dict()
+    return function(context, *records).to_dict()
 
 
 def _to_record(hint: Any, value: Any) -> Any:
