@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import IntegrityError, RegistryError
 from pipelines.records import LedgerEntry, Record
-from pipelines.registry.connection import NOTHING_CHANGED, connect, translated
+from pipelines.registry.connection import NOTHING_CHANGED, connect, translated, written
 from pipelines.registry.ledger import champion_entry, entry_key, read_ledger
 from pipelines.spec import Environment
 from pipelines.store.base import Store
@@ -140,7 +140,7 @@ def _move(client: MlflowClient, model: str, champion: LedgerEntry | None) -> Non
         client.delete_registered_model_alias(model, ALIAS)
         return
     try:
-        client.set_registered_model_alias(model, ALIAS, str(champion.version))
+        written(lambda: client.set_registered_model_alias(model, ALIAS, str(champion.version)))
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
@@ -148,4 +148,4 @@ def _move(client: MlflowClient, model: str, champion: LedgerEntry | None) -> Non
             f"By ledger entry {champion.seq} version {champion.version} of {model} serves, and MLflow has no such "
             f"version. Restore MLflow's database, or roll back to a version that it has."
         ) from error
-    client.set_registered_model_tag(model, WITNESS_TAG, f"{champion.seq} {champion.sha256}")
+    written(lambda: client.set_registered_model_tag(model, WITNESS_TAG, f"{champion.seq} {champion.sha256}"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 from mlflow import MlflowClient
@@ -15,6 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import RegistryError
 from pipelines.spec import Environment
+
+T = TypeVar("T")
+COLLISIONS = 5
 
 NOTHING_CHANGED = "nothing was promoted"
 
@@ -55,6 +59,25 @@ def translated(environment: Environment, outcome: str = NOTHING_CHANGED) -> Iter
         raise RegistryError(f"MLflow at {uri} refused: {_first_line(error)}; {outcome}.") from error
     except OSError as error:
         raise RegistryError(f"The files behind MLflow at {uri} cannot be used: {error}; {outcome}.") from error
+
+
+def written(write: Callable[[], T]) -> T:
+    """Return what `write` returns; do it again where another writer put the same row first.
+
+    MLflow sets tags and aliases by looking and then inserting, and fails where two do so at once.
+    """
+    for _ in range(COLLISIONS):
+        try:
+            return write()
+        except MlflowException as error:
+            if not is_collision(error):
+                raise
+    return write()
+
+
+def is_collision(error: MlflowException) -> bool:
+    """Tell whether MLflow failed because its database has the row already."""
+    return "constraint" in str(error).lower()
 
 
 @lru_cache(maxsize=16)

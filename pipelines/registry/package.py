@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import skops.io
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType
@@ -42,7 +43,6 @@ def write_model_folder(
     folder: Path,
     estimator: Any,
     model_file: Path,
-    trusted_types: Sequence[str],
     features: Features,
     probabilities: bool,
     papers: Mapping[str, bytes],
@@ -53,8 +53,8 @@ def write_model_folder(
     Args:
         folder: A folder that does not exist yet.
         estimator: The fitted model.
-        model_file: The skops file it was loaded from; exactly these bytes go into the folder.
-        trusted_types: Names of the types, beyond skops' own, that loading it may make.
+        model_file: The skops file it was loaded from; exactly these bytes go into the folder. The types in it are
+            trusted, since the caller has loaded it.
         features: What it takes.
         probabilities: Whether it answers one probability a class, or else one value.
         papers: More files by name, such as the model card; they go into the folder `tandem`.
@@ -70,7 +70,7 @@ def write_model_folder(
         str(folder),
         mlflow_model=model,
         serialization_format="skops",
-        skops_trusted_types=list(trusted_types),
+        skops_trusted_types=skops.io.get_untrusted_types(file=model_file),
         signature=ModelSignature(input_schema(features), output_schema(estimator, probabilities)),
         input_example=example if all(map(_fits_json, features.example.schema.types)) else None,
         pip_requirements=requirements(*REQUIRED_PACKAGES),

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from pipelines.errors import IntegrityError, RegistryError
 from pipelines.records import Candidate
-from pipelines.registry.connection import connect, translated
+from pipelines.registry.connection import connect, is_collision, translated, written
 from pipelines.spec import Environment
 
 CANDIDATE_TAG = "tandem.candidate_sha256"
@@ -104,7 +104,7 @@ def create_version(
     with translated(environment):
         client.log_model_artifacts(model_id, str(folder))
         logged = client.finalize_logged_model(model_id, "READY")
-        client.log_outputs(candidate.mlflow_run_id, [LoggedModelOutput(model_id, step=0)])
+        _link_to_run(client, candidate.mlflow_run_id, model_id)
         _ensure_registered_model(client, candidate.model)
         made = _version(
             client,
@@ -123,7 +123,7 @@ def create_version(
         if oldest.number != made.number:
             client.delete_model_version(candidate.model, str(made.number))
         link = [{"name": candidate.model, "version": oldest.number}]
-        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)})
+        written(lambda: client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)}))
     return oldest
 
 
@@ -133,7 +133,8 @@ def set_verdict(environment: Environment, version: Version, verdict_sha256: str)
         return
     client = connect(environment)
     with translated(environment):
-        client.set_model_version_tag(version.model, str(version.number), VERDICT_TAG, verdict_sha256)
+        number = str(version.number)
+        written(lambda: client.set_model_version_tag(version.model, number, VERDICT_TAG, verdict_sha256))
 
 
 def check_version(environment: Environment, version: Version, candidate: Candidate) -> None:
@@ -171,6 +172,14 @@ def _downloaded(environment: Environment, uri: str) -> Iterator[Path]:
                 artifact_uri=uri, dst_path=folder, tracking_uri=environment.mlflow.tracking_uri
             )
         )
+
+
+def _link_to_run(client: MlflowClient, run_id: str, model_id: str) -> None:
+    try:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    except MlflowException as error:
+        if not is_collision(error):  # else an earlier attempt linked them
+            raise
 
 
 def _ensure_registered_model(client: MlflowClient, model: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from mlflow.models import Model
 
-from pipelines.classic.persistence import TRUSTED_TYPES, load_model
+from pipelines.classic.persistence import load_model
 from pipelines.data.manifests import Manifest
 from pipelines.data.profiles import Profile
 from pipelines.data.snapshots import read_manifest
@@ -58,7 +58,6 @@ def _make_version(context: Context, evidence: Evidence) -> versions.Version:
             folder,
             load_model(model_file),
             model_file,
-            TRUSTED_TYPES,
             _features(context, manifest),
             probabilities=context.spec.training.task != "regression",
             papers=_papers(context, evidence, card),

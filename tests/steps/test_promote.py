@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.errors import IntegrityError, PromotionRefused, RegistryError
+from pipelines.records import Evaluation, Judged, Promoted, Registered, RuleResult, Verdict
+from pipelines.registry.alias import read_shadow
+from pipelines.registry.connection import connect
+from pipelines.registry.ledger import entry_key, read_ledger
+from pipelines.registry.versions import get_version
+from pipelines.spec.gates import Gates
+from pipelines.steps.context import Context
+from pipelines.steps.promote import promote
+from pipelines.steps.reconcile import reconcile
+from pipelines.steps.register import register
+from pipelines.store.base import ObjectInfo, Store
+from pipelines.store.files import FileStore
+from pipelines.store.memory import MemoryStore
+from pipelines.store.verified import read_record
+
+
+def _alias(context: Context) -> int | None:
+    return read_shadow(context.environment, "tiny").version
+
+
+def _records(store: Store, judged: Judged) -> tuple[Verdict, Evaluation]:
+    return read_record(store, judged.verdict_key, Verdict), read_record(store, judged.evaluation_key, Evaluation)
+
+
+def _refused(workshop: Any, registered: Registered, match: str, kind: type[Exception] = PromotionRefused) -> None:
+    """See that a promotion is refused for one reason, and that neither ledger nor alias has moved."""
+    before = (read_ledger(workshop.context.store, "tiny"), _alias(workshop.context))
+    with pytest.raises(kind, match=match):
+        promote(workshop.context, registered, "eve")
+    assert (read_ledger(workshop.context.store, "tiny"), _alias(workshop.context)) == before
+
+
+def _with(context: Context, **changes: Any) -> Context:
+    fields = {"spec": context.spec, "environment": context.environment, "store": context.store, **changes}
+    return Context(**fields)
+
+
+def test_the_first_candidate_that_passes_becomes_champion(workshop: Any) -> None:
+    registered = workshop.registered()
+    promoted = promote(workshop.context, registered, "ada")
+    (entry,) = read_ledger(workshop.context.store, "tiny")
+    assert promoted == Promoted(
+        model="tiny", version=1, ledger_seq=1, ledger_sha256=entry.sha256, previous_version=None
+    )
+    assert (entry.by, entry.reason) == ("ada", "boosting: all 3 rules hold")
+    assert _alias(workshop.context) == 1
+
+
+def test_the_next_champion_follows_the_one_before(workshop: Any) -> None:
+    workshop.promoted()
+    promoted = promote(workshop.context, workshop.registered(), "grace")
+    assert (promoted.version, promoted.previous_version, _alias(workshop.context)) == (2, 1, 2)
+
+
+def test_promoting_again_gives_the_same_answer_and_no_second_entry(workshop: Any) -> None:
+    registered = workshop.registered()
+    first = promote(workshop.context, registered, "ada")
+    assert promote(workshop.context, registered, "ada") == first
+    assert len(read_ledger(workshop.context.store, "tiny")) == 1
+
+
+def test_a_promotion_that_was_superseded_is_not_made_again(workshop: Any) -> None:
+    first, _second = workshop.promoted(2)
+    _refused(workshop, first, r"version 1 was promoted at .* and version 2 serves since .*roll back to it")
+
+
+# ---- what is not true
+
+
+def test_a_forged_promote_over_evidence_that_fails_is_refused(workshop: Any) -> None:
+    candidate = workshop.candidate()
+    verdict, evaluation = _records(workshop.context.store, workshop.judged(candidate, roc_auc=0.5))
+    passed = tuple(result.model_copy(update={"outcome": "promote"}) for result in verdict.results)
+    forged = verdict.model_copy(update={"outcome": "promote", "results": passed})
+    registered = register(workshop.context, workshop.written(forged, evaluation))
+    _refused(workshop, registered, r"does not follow from its evidence: judged again it is reject \(roc_auc = 0.500")
+
+
+def test_a_forged_promote_without_reasons_is_refused(workshop: Any) -> None:
+    verdict, evaluation = _records(workshop.context.store, workshop.judged(workshop.candidate()))
+    made_up = (RuleResult(rule="trust", outcome="promote", reason="trust me"),)
+    forged = workshop.written(verdict.model_copy(update={"results": made_up}), evaluation)
+    _refused(workshop, register(workshop.context, forged), "judged again it is promote, for other reasons")
+
+
+def test_a_verdict_of_another_candidate_is_refused(workshop: Any) -> None:
+    good, other = workshop.candidate(), workshop.candidate()
+    verdict, evaluation = _records(workshop.context.store, workshop.judged(good))
+    registered = register(workshop.context, workshop.judged(other))
+    stolen = workshop.written(verdict.model_copy(update={"candidate_sha256": other.sha256}), evaluation)
+    match = f"the evaluation is of candidate {good.sha256[:12]}, expected {other.sha256[:12]}"
+    _refused(workshop, registered.model_copy(update={"judged": stolen}), match)
+
+
+def test_a_version_made_of_another_candidate_is_refused(workshop: Any) -> None:
+    good, other = workshop.registered(), workshop.registered()
+    mixed = good.model_copy(update={"version": other.version})
+    _refused(workshop, mixed, "Version 2 of tiny in MLflow is not this candidate", IntegrityError)
+
+
+def test_an_evaluation_on_another_holdout_than_the_verdicts_is_refused(workshop: Any) -> None:
+    candidate = workshop.candidate()
+    judged = workshop.judged(candidate)
+    registered = register(workshop.context, judged)
+    verdict, evaluation = _records(workshop.context.store, judged)
+    moved = workshop.written(verdict.model_copy(update={"holdout_sha256": "f" * 64}), evaluation)
+    _refused(workshop, registered.model_copy(update={"judged": moved}), "the verdict is on holdout ffffffffffff")
+
+
+def test_an_evaluation_on_another_snapshot_than_the_candidates_is_refused(workshop: Any) -> None:
+    candidate = workshop.candidate()
+    registered = register(workshop.context, workshop.judged(candidate))
+    other = workshop.judged(candidate, snapshot_id="f" * 64)
+    _refused(workshop, registered.model_copy(update={"judged": other}), "the evaluation is on snapshot ffffffffffff")
+
+
+def test_a_record_that_says_promote_over_a_verdict_of_hold_is_refused(workshop: Any) -> None:
+    candidate = workshop.candidate()
+    registered = register(workshop.context, workshop.judged(candidate))
+    held = workshop.judged(candidate, num_rows=5).model_copy(update={"outcome": "promote"})
+    match = "the verdict is hold, and only promote may pass"
+    _refused(workshop, registered.model_copy(update={"judged": held}), match)
+
+
+def test_a_verdict_by_other_rules_than_the_specs_is_refused(workshop: Any) -> None:
+    registered = workshop.registered()
+    stricter = workshop.context.spec.model_copy(
+        update={"gates": Gates.model_validate({"rules": [{"metric": "roc_auc", "minimum": 0.9}]})}
+    )
+    with pytest.raises(PromotionRefused, match=r"given by rules [0-9a-f]{12}, and the spec's are [0-9a-f]{12}"):
+        promote(_with(workshop.context, spec=stricter), registered, "eve")
+    assert read_ledger(workshop.context.store, "tiny") == []
+
+
+def test_evidence_of_another_model_is_refused(workshop: Any) -> None:
+    judged = workshop.judged(workshop.candidate())
+    registered = register(workshop.context, judged)
+    verdict, evaluation = _records(workshop.context.store, judged)
+    foreign = workshop.written(verdict.model_copy(update={"model": "huge"}), evaluation)
+    _refused(workshop, registered.model_copy(update={"judged": foreign}), "the verdict is of model huge")
+
+
+# ---- what is no longer true
+
+
+def test_a_verdict_against_a_champion_that_no_longer_serves_is_refused(workshop: Any) -> None:
+    workshop.promoted(2)
+    late = workshop.registered()
+    promote(workshop.context, workshop.registered(), "grace")
+    match = r"was judged against version 2, but version 4 serves now \(ledger entry 3, by grace at .*evaluate it again"
+    _refused(workshop, late, match)
+
+
+def test_a_verdict_without_a_champion_does_not_pass_once_there_is_one(workshop: Any) -> None:
+    first, late = workshop.registered(), workshop.registered()
+    promote(workshop.context, first, "ada")
+    _refused(workshop, late, "was judged against no champion, but version 1 serves now")
+
+
+def test_an_evaluation_that_names_another_champion_than_its_ledger_entry_is_refused(workshop: Any) -> None:
+    workshop.promoted()
+    registered = register(workshop.context, workshop.judged(workshop.candidate(), champion_version=7))
+    _refused(workshop, registered, "was judged against version 7, but version 1 serves now")
+
+
+# ---- what is altered
+
+
+@pytest.mark.parametrize("record", ["verdict_key", "evaluation_key", "candidate_key"])
+def test_a_record_altered_by_one_byte_is_named(workshop: Any, record: str) -> None:
+    registered = workshop.registered()
+    key = getattr(registered.judged, record)
+    data = bytearray(workshop.context.store.read(key))
+    data[len(data) // 2] ^= 1
+    workshop.context.store.write(key, bytes(data))
+    _refused(workshop, registered, re.escape(key), IntegrityError)
+
+
+def test_a_model_altered_by_one_byte_in_the_store_is_named(workshop: Any) -> None:
+    candidate = workshop.candidate()
+    registered = register(workshop.context, workshop.judged(candidate))
+    data = bytearray(workshop.context.store.read(candidate.model_key))
+    data[100] ^= 1
+    workshop.context.store.write(candidate.model_key, bytes(data))
+    _refused(workshop, registered, re.escape(candidate.model_key), IntegrityError)
+
+
+def test_a_model_altered_by_one_byte_in_mlflow_is_named(workshop: Any) -> None:
+    registered = workshop.registered()
+    source = get_version(workshop.context.environment, "tiny", 1).source
+    path = Path(source.removeprefix("file://")) / "model.skops"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    _refused(workshop, registered, "Version 1 of tiny in MLflow was altered", IntegrityError)
+
+
+def test_a_ledger_entry_altered_by_one_byte_is_named(workshop: Any) -> None:
+    workshop.promoted(2)
+    registered = workshop.registered()
+    key = entry_key("tiny", 1)
+    workshop.context.store.write(key, workshop.context.store.read(key).replace(b'"ada"', b'"eve"'))
+    with pytest.raises(IntegrityError, match=r"00000001.json was altered"):
+        promote(workshop.context, registered, "eve")
+    assert workshop.context.store.stat(entry_key("tiny", 3)) is None
+
+
+def test_a_ledger_cut_at_its_end_is_noticed_by_what_mlflow_saw(workshop: Any) -> None:
+    workshop.promoted(2)
+    workshop.context.store.delete(entry_key("tiny", 2))
+    registered = workshop.registered()
+    _refused(workshop, registered, "00000002.json is missing: MLflow saw it", IntegrityError)
+
+
+# ---- races and crashes
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_loser_is_told_who(workshop: Any) -> None:
+    contenders = {"ada": workshop.registered(), "grace": workshop.registered()}
+    barrier, answers = threading.Barrier(2), dict[str, Promoted | PromotionRefused]()
+
+    def contend(by: str) -> None:
+        barrier.wait()
+        try:
+            answers[by] = promote(workshop.context, contenders[by], by)
+        except PromotionRefused as error:
+            answers[by] = error
+
+    threads = [threading.Thread(target=contend, args=(by,)) for by in contenders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (entry,) = read_ledger(workshop.context.store, "tiny")
+    (loser,) = [str(answer) for answer in answers.values() if isinstance(answer, PromotionRefused)]
+    assert isinstance(answers[entry.by], Promoted)
+    assert entry.by in loser
+    assert f"version {entry.version}" in loser
+    assert _alias(workshop.context) == entry.version
+
+
+def test_the_same_promotion_run_twice_at_once_gives_both_the_same_answer(workshop: Any) -> None:
+    registered = workshop.registered()
+    barrier, answers = threading.Barrier(2), list[Promoted]()
+
+    def run() -> None:
+        barrier.wait()
+        answers.append(promote(workshop.context, registered, "ada"))
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers[0] == answers[1]
+    assert len(read_ledger(workshop.context.store, "tiny")) == 1
+
+
+class _CorruptsMlflowAfterTheEntry(MemoryStore):
+    """A store in whose world MLflow's database breaks between the ledger entry and the alias."""
+
+    def __init__(self, whole: MemoryStore, database: Path) -> None:
+        super().__init__()
+        for info in whole.list():
+            self.write(info.key, whole.read(info.key))
+        self.database = database
+
+    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
+        info = super().put_if_absent(key, data)
+        if "/ledger/" in key:
+            self.database.write_bytes(b"no database" * 1000)
+        return info
+
+
+def test_with_mlflow_gone_after_the_entry_the_version_serves_and_a_retry_moves_the_alias(workshop: Any) -> None:
+    registered = workshop.registered()
+    database = Path(workshop.context.environment.mlflow.tracking_uri.removeprefix("sqlite:///"))
+    whole = database.read_bytes()
+    context = _with(workshop.context, store=_CorruptsMlflowAfterTheEntry(workshop.context.store, database))
+    with pytest.raises(RegistryError, match="version 1 serves by ledger entry 1, and the alias was not moved"):
+        promote(context, registered, "ada")
+    database.write_bytes(whole)
+    assert _alias(context) is None
+    assert promote(context, registered, "ada").version == 1
+    assert (_alias(context), len(read_ledger(context.store, "tiny"))) == (1, 1)
+
+
+def test_with_mlflow_down_nothing_is_promoted_and_a_retry_works(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered = workshop.registered()
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    settings = workshop.context.environment.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    gone = workshop.context.environment.model_copy(update={"mlflow": settings})
+    with pytest.raises(RegistryError, match=r"MLflow does not answer at http://127.0.0.1:9 .*nothing was promoted"):
+        promote(_with(workshop.context, environment=gone), registered, "ada")
+    assert read_ledger(workshop.context.store, "tiny") == []
+    assert promote(workshop.context, registered, "ada").version == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipelines.records import Registered
+from pipelines.spec.environment import Environment
+from pipelines.spec.model import ModelSpec
+from pipelines.steps.context import Context
+from pipelines.steps.promote import promote
+from pipelines.store.files import FileStore
+
+class DiesAfterTheEntry(FileStore):
+    def put_if_absent(self, key, data):
+        super().put_if_absent(key, data)
+        if "/ledger/" in key:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+spec, environment, registered, folder = sys.argv[1:]
+spec, environment = ModelSpec.model_validate_json(spec), Environment.model_validate_json(environment)
+promote(Context(spec, environment, DiesAfterTheEntry(Path(folder))), Registered.model_validate_json(registered), "ada")
+"""
+
+
+def test_after_a_kill_between_entry_and_alias_the_next_run_moves_the_alias(workshop: Any, tmp_path: Path) -> None:
+    registered = workshop.registered()
+    store = FileStore(tmp_path / "disk")
+    for info in workshop.context.store.list():
+        store.write(info.key, workshop.context.store.read(info.key))
+    context = _with(workshop.context, store=store)
+    arguments = [context.spec.model_dump_json(), context.environment.model_dump_json(), registered.model_dump_json()]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments, str(tmp_path / "disk")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (len(read_ledger(store, "tiny")), _alias(context)) == (1, None)
+    report = reconcile(context)
+    assert (report.outcome, report.version, report.found_version) == ("healed", 1, None)
+    assert _alias(context) == 1
+    assert promote(context, registered, "ada").ledger_seq == 1
+
+
+def test_an_alias_moved_by_hand_decides_nothing(workshop: Any) -> None:
+    workshop.promoted(2)
+    connect(workshop.context.environment).set_registered_model_alias("tiny", "champion", "1")
+    promoted = promote(workshop.context, workshop.registered(), "ada")
+    assert (promoted.previous_version, _alias(workshop.context)) == (2, 3)
