@@ -44,7 +44,7 @@ def open_relation(
     numbers = _numbers_taken_for_text(relation, types)
     if numbers:
         relation = _scanned(connection, files, source, {**types, **dict.fromkeys(numbers, "DOUBLE")})
-    if relation.limit(1).fetchone() is None:
+    if not relation.limit(1).fetchall():
         names = ", ".join(headers)
         raise DataError(f"{names}: found a header and no rows; expected at least one row. Nothing was ingested.")
     return relation
@@ -83,8 +83,7 @@ def _numbers_taken_for_text(relation: duckdb.DuckDBPyRelation, types: Mapping[st
     if not texts:
         return []
     counts = ", ".join(f"count({named(column)}), count(try_cast({named(column)} AS DOUBLE))" for column in texts)
-    found = relation.limit(SAMPLE_ROWS).aggregate(counts).fetchone()
-    assert found is not None
+    found = relation.limit(SAMPLE_ROWS).aggregate(counts).fetchall()[0]
     pairs = zip(found[0::2], found[1::2], strict=True)
     return [column for column, (known, numeric) in zip(texts, pairs, strict=True) if known and known == numeric]
 

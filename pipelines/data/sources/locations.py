@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from pipelines.errors import DataError, UsageError
 
 _S3 = re.compile(r"s3://([^/]+)/(.+)")
@@ -59,6 +56,9 @@ def _local(pattern: str) -> list[SourceFile]:
 
 
 def _from_s3(pattern: str, scratch: Path, endpoint_url: str | None) -> list[SourceFile]:
+    import boto3  # takes a second, which files on a disk need not wait for
+    from botocore.exceptions import BotoCoreError, ClientError
+
     match = _S3.fullmatch(pattern)
     if match is None:
         raise UsageError(f"Source path {pattern!r} is not allowed; expected s3://bucket/key. Nothing was read.")

@@ -35,7 +35,8 @@ def read_python(source: PythonSource, window: Window) -> pa.RecordBatchReader:
             f"{source.callable} gave a {type(rows).__name__}; expected Arrow record batches, such as a "
             "pyarrow.RecordBatchReader. Nothing was ingested."
         )
-    reader = pa.RecordBatchReader.from_stream(rows)
+    # a detour over C would turn Python's exceptions into text
+    reader = rows if isinstance(rows, pa.RecordBatchReader) else pa.RecordBatchReader.from_stream(rows)
     return pa.RecordBatchReader.from_batches(reader.schema, _batches(reader, source.callable))
 
 
