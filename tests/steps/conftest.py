@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pipelines.classic.persistence import save_model
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 
+from pipelines.classic.persistence import save_model
 from pipelines.classic.preprocessing import TableReader
 from pipelines.gates.judge import judge
 from pipelines.records import (
@@ -88,6 +90,7 @@ class Workshop:
     context: Context
     snapshot: SnapshotRef
     numbers: list[int] = field(default_factory=list)
+    made: list[Registered] = field(default_factory=list)
 
     def candidate(self) -> Candidate:
         """Fit one more model, each another than the ones before, and store it with its record."""
@@ -173,13 +176,10 @@ class Workshop:
         """Make, judge and register one more candidate that the gate lets pass."""
         return register(self.context, self.judged(self.candidate()))
 
-    def promoted(self, count: int = 1) -> list[Registered]:
-        """Make `count` champions, one after the other."""
-        made = []
-        for _ in range(count):
-            made.append(self.registered())
-            promote(self.context, made[-1], "ada")
-        return made
+    def promote_one(self) -> None:
+        """Make one more champion."""
+        self.made.append(self.registered())
+        promote(self.context, self.made[-1], "ada")
 
 
 @pytest.fixture(scope="session")
@@ -221,8 +221,58 @@ def snapshot_in_store(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture
 def workshop(environment: Environment, spec: ModelSpec, snapshot_in_store: tuple[MemoryStore, SnapshotRef]) -> Workshop:
     """A workshop of its own for each test, with a snapshot taken and nothing promoted."""
-    source, reference = snapshot_in_store
-    store = MemoryStore()
-    for info in source.list():
-        store.write(info.key, source.read(info.key))
-    return Workshop(Context(spec, environment, store), reference)
+    store, reference = snapshot_in_store
+    return Workshop(Context(spec, environment, _copy(store)), reference)
+
+
+def _copy(store: Store) -> MemoryStore:
+    copied = MemoryStore()
+    for info in store.list():
+        copied.write(info.key, store.read(info.key))
+    return copied
+
+
+@dataclass(frozen=True)
+class State:
+    """A workshop as it stood once: MLflow's database, the store, and what was promoted."""
+
+    database: bytes
+    store: MemoryStore
+    registered: list[Registered]
+
+
+@pytest.fixture(scope="session")
+def states(
+    spec: ModelSpec,
+    snapshot_in_store: tuple[MemoryStore, SnapshotRef],
+    mlflow_template: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[State]:
+    """What a workshop looks like with 0, 1, 2 and 3 champions made: made once, since each costs most of a second."""
+    home = tmp_path_factory.mktemp("champions")
+    database = home / "mlflow.db"
+    shutil.copyfile(mlflow_template, database)
+    mlflow = {"tracking_uri": f"sqlite:///{database}", "artifact_root": f"file://{home}/artifacts"}
+    fields = {"name": "test", "home": home, "store": {"uri": "memory://champions"}, "mlflow": mlflow}
+    store, reference = snapshot_in_store
+    workshop = Workshop(Context(spec, Environment.model_validate(fields), _copy(store)), reference)
+    found = list[State]()
+    for _ in range(4):
+        found.append(State(database.read_bytes(), _copy(workshop.context.store), list(workshop.made)))
+        workshop.promote_one()
+    return found
+
+
+@pytest.fixture
+def champions(
+    environment: Environment, spec: ModelSpec, states: list[State], snapshot_in_store: tuple[MemoryStore, SnapshotRef]
+) -> Callable[[int], Workshop]:
+    """Give a workshop in which 0 to 3 versions were promoted; the files behind MLflow are shared: do not alter them."""
+
+    def restore(count: int) -> Workshop:
+        state = states[count]
+        Path(environment.mlflow.tracking_uri.removeprefix("sqlite:///")).write_bytes(state.database)
+        context = Context(spec, environment, _copy(state.store))
+        return Workshop(context, snapshot_in_store[1], list(range(count)), list(state.registered))
+
+    return restore

@@ -59,8 +59,8 @@ def test_the_first_candidate_that_passes_becomes_champion(workshop: Any) -> None
     assert _alias(workshop.context) == 1
 
 
-def test_the_next_champion_follows_the_one_before(workshop: Any) -> None:
-    workshop.promoted()
+def test_the_next_champion_follows_the_one_before(champions: Any) -> None:
+    workshop = champions(1)
     promoted = promote(workshop.context, workshop.registered(), "grace")
     assert (promoted.version, promoted.previous_version, _alias(workshop.context)) == (2, 1, 2)
 
@@ -72,9 +72,9 @@ def test_promoting_again_gives_the_same_answer_and_no_second_entry(workshop: Any
     assert len(read_ledger(workshop.context.store, "tiny")) == 1
 
 
-def test_a_promotion_that_was_superseded_is_not_made_again(workshop: Any) -> None:
-    first, _second = workshop.promoted(2)
-    _refused(workshop, first, r"version 1 was promoted at .* and version 2 serves since .*roll back to it")
+def test_a_promotion_that_was_superseded_is_not_made_again(champions: Any) -> None:
+    workshop = champions(2)
+    _refused(workshop, workshop.made[0], r"version 1 was promoted at .* and version 2 serves since .*roll back to it")
 
 
 # ---- what is not true
@@ -156,8 +156,8 @@ def test_evidence_of_another_model_is_refused(workshop: Any) -> None:
 # ---- what is no longer true
 
 
-def test_a_verdict_against_a_champion_that_no_longer_serves_is_refused(workshop: Any) -> None:
-    workshop.promoted(2)
+def test_a_verdict_against_a_champion_that_no_longer_serves_is_refused(champions: Any) -> None:
+    workshop = champions(2)
     late = workshop.registered()
     promote(workshop.context, workshop.registered(), "grace")
     match = r"was judged against version 2, but version 4 serves now \(ledger entry 3, by grace at .*evaluate it again"
@@ -170,8 +170,8 @@ def test_a_verdict_without_a_champion_does_not_pass_once_there_is_one(workshop: 
     _refused(workshop, late, "was judged against no champion, but version 1 serves now")
 
 
-def test_an_evaluation_that_names_another_champion_than_its_ledger_entry_is_refused(workshop: Any) -> None:
-    workshop.promoted()
+def test_an_evaluation_that_names_another_champion_than_its_ledger_entry_is_refused(champions: Any) -> None:
+    workshop = champions(1)
     registered = register(workshop.context, workshop.judged(workshop.candidate(), champion_version=7))
     _refused(workshop, registered, "was judged against version 7, but version 1 serves now")
 
@@ -208,8 +208,8 @@ def test_a_model_altered_by_one_byte_in_mlflow_is_named(workshop: Any) -> None:
     _refused(workshop, registered, "Version 1 of tiny in MLflow was altered", IntegrityError)
 
 
-def test_a_ledger_entry_altered_by_one_byte_is_named(workshop: Any) -> None:
-    workshop.promoted(2)
+def test_a_ledger_entry_altered_by_one_byte_is_named(champions: Any) -> None:
+    workshop = champions(2)
     registered = workshop.registered()
     key = entry_key("tiny", 1)
     workshop.context.store.write(key, workshop.context.store.read(key).replace(b'"ada"', b'"eve"'))
@@ -218,8 +218,8 @@ def test_a_ledger_entry_altered_by_one_byte_is_named(workshop: Any) -> None:
     assert workshop.context.store.stat(entry_key("tiny", 3)) is None
 
 
-def test_a_ledger_cut_at_its_end_is_noticed_by_what_mlflow_saw(workshop: Any) -> None:
-    workshop.promoted(2)
+def test_a_ledger_cut_at_its_end_is_noticed_by_what_mlflow_saw(champions: Any) -> None:
+    workshop = champions(2)
     workshop.context.store.delete(entry_key("tiny", 2))
     registered = workshop.registered()
     _refused(workshop, registered, "00000002.json is missing: MLflow saw it", IntegrityError)
@@ -347,8 +347,8 @@ def test_after_a_kill_between_entry_and_alias_the_next_run_moves_the_alias(works
     assert promote(context, registered, "ada").ledger_seq == 1
 
 
-def test_an_alias_moved_by_hand_decides_nothing(workshop: Any) -> None:
-    workshop.promoted(2)
+def test_an_alias_moved_by_hand_decides_nothing(champions: Any) -> None:
+    workshop = champions(2)
     connect(workshop.context.environment).set_registered_model_alias("tiny", "champion", "1")
     promoted = promote(workshop.context, workshop.registered(), "ada")
     assert (promoted.previous_version, _alias(workshop.context)) == (2, 3)
