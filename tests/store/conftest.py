@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -38,7 +39,11 @@ def s3_store(s3_settings: StoreSettings) -> S3Store:
 
 
 class Wire:
-    """A loopback TCP proxy in front of a server: it can be cut, and can lose, break off or alter answers."""
+    """A loopback TCP proxy in front of a server: it can be cut, and can exchange, break off or alter answers.
+
+    `answer_instead`: once, to the next request that begins with a pattern, another answer than the server's; an empty
+    one is an answer that is lost. The server has done its work either way.
+    """
 
     def __init__(self, endpoint_url: str) -> None:
         target = urlsplit(endpoint_url)
@@ -50,8 +55,7 @@ class Wire:
         self.bytes_sent = 0
         self.after_bytes: tuple[int, Callable[[], object]] | None = None
         self.bytes_answered = 0
-        self.answers_to_lose = 0
-        self.lose_answer_to: bytes | None = None
+        self.answer_instead: tuple[bytes, bytes] | None = None
         self.break_answer_after_bytes: int | None = None
         self.alter: tuple[bytes, bytes] | None = None
         threading.Thread(target=self._accept, daemon=True).start()
@@ -71,16 +75,17 @@ class Wire:
                 server = socket.create_connection(self._target)
                 with self._guard:
                     self._open += [client, server]
+                swap: list[bytes] = []
                 for pump in (self._send, self._answer):
-                    threading.Thread(target=pump, args=(client, server), daemon=True).start()
+                    threading.Thread(target=pump, args=(client, server, swap), daemon=True).start()
 
-    def _send(self, client: socket.socket, server: socket.socket) -> None:
+    def _send(self, client: socket.socket, server: socket.socket, swap: list[bytes]) -> None:
         with suppress(OSError):
             while data := client.recv(65_536):
                 self.bytes_sent += len(data)
-                if self.lose_answer_to is not None and self.lose_answer_to in data:
-                    self.lose_answer_to = None
-                    self.answers_to_lose += 1
+                if self.answer_instead is not None and re.match(self.answer_instead[0], data):
+                    swap.append(self.answer_instead[1])
+                    self.answer_instead = None
                 if self.after_bytes is not None and self.bytes_sent > self.after_bytes[0]:
                     act = self.after_bytes[1]
                     self.after_bytes = None
@@ -88,12 +93,12 @@ class Wire:
                 server.sendall(data)
         self._close(client, server)
 
-    def _answer(self, client: socket.socket, server: socket.socket) -> None:
+    def _answer(self, client: socket.socket, server: socket.socket, swap: list[bytes]) -> None:
         answered = 0
         with suppress(OSError):
             while data := server.recv(65_536):
-                if self.answers_to_lose and not data.startswith(b"HTTP/1.1 100 "):
-                    self.answers_to_lose -= 1
+                if swap and not data.startswith(b"HTTP/1.1 100 "):
+                    client.sendall(swap.pop())
                     break
                 self.bytes_answered += len(data)
                 answered += len(data)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import ObjectChanged, ObjectExists, ObjectMissing, UsageError
+from pipelines.errors import ObjectChanged, ObjectExists, ObjectMissing, StoreError, UsageError
 from pipelines.store import Store
 
 CALLERS = 16
@@ -106,6 +106,17 @@ def test_a_folder_is_no_object(store: Store) -> None:
         store.read("model")
 
 
+@pytest.mark.parametrize("store", ["memory", "file"], indirect=True)  # S3 knows no folders
+def test_one_name_is_not_both_object_and_folder(store: Store) -> None:
+    store.write("model/one", b"1")
+    for write in (store.write, store.put_if_absent):
+        for key in ("model", "model/one/more", "model/one/more/still"):
+            with pytest.raises(StoreError, match=f"Cannot write object '{key}'") as caught:
+                write(key, b"2")
+            assert not isinstance(caught.value, ObjectExists)
+    assert [info.key for info in store.list()] == ["model/one"]
+
+
 def test_stat_and_list_and_write_say_the_same(store: Store) -> None:
     written = store.write("model/one", b"12345")
     assert store.stat("model/one") == written
@@ -157,6 +168,7 @@ def test_a_stream_reads_seeks_and_ends(store: Store) -> None:
         stream.seek(5, io.SEEK_CUR)
         assert stream.tell() == 5_000_005
         assert stream.read() == data[5_000_005:]
+        assert stream.tell() == len(data)
         assert stream.seek(len(data) + 5) == len(data) + 5
         assert stream.read() == b""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from pipelines.errors import ObjectExists, StoreError
+from pipelines.errors import StoreError
 from pipelines.store.files import FileStore
 
 PROCESSES = 4
@@ -180,16 +180,6 @@ def test_what_the_store_keeps_for_itself_is_not_listed(store: FileStore, tmp_pat
     (tmp_path / "store" / "a" / "a stranger's file").write_bytes(b"")
     assert {path.name for path in (tmp_path / "store").iterdir()} == {"a", "~writing", "~locks"}
     assert [info.key for info in store.list()] == ["a/b"]
-
-
-def test_one_name_is_not_both_object_and_folder(store: FileStore) -> None:
-    store.write("model/one", b"1")
-    for write in (store.write, store.put_if_absent):
-        for key in ("model", "model/one/more", "model/one/more/still"):
-            with pytest.raises(StoreError, match=f"Cannot write object '{key}'") as caught:
-                write(key, b"2")
-            assert not isinstance(caught.value, ObjectExists)
-    assert [info.key for info in store.list()] == ["model/one"]
 
 
 def test_a_folder_that_went_away_is_a_fault_and_not_an_empty_store(store: FileStore, tmp_path: Path) -> None:

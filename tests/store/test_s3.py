@@ -17,6 +17,17 @@ from pipelines.store.s3 import S3Store
 MIB = 1024 * 1024
 
 
+def error_answer(status: str, code: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+LOST = b""
+CONFLICT = error_answer("409 Conflict", "ConditionalRequestConflict")
+BUSY = error_answer("503 Service Unavailable", "SlowDown")
+UPLOAD_GONE = error_answer("404 Not Found", "NoSuchUpload")
+
+
 @pytest.fixture
 def large_file(tmp_path: Path) -> Path:
     path = tmp_path / "large"
@@ -156,31 +167,46 @@ def test_an_upload_that_fails_while_the_server_answers_leaves_no_parts(
     assert in_bucket(s3_store, "model/large") not in unfinished_uploads(s3_settings)
 
 
-def test_a_first_put_whose_answer_is_lost_still_wins(s3_store: S3Store, wired_store: S3Store, wire) -> None:
-    wire.answers_to_lose = 1
+@pytest.mark.parametrize("answer", [LOST, CONFLICT, BUSY])
+def test_a_first_put_whose_answer_is_lost_still_wins(s3_store: S3Store, wired_store: S3Store, wire, answer) -> None:
+    wire.answer_instead = (b"PUT ", answer)
     info = wired_store.put_if_absent("ledger/1", b"mine")
-    assert wire.answers_to_lose == 0
+    assert wire.answer_instead is None
     assert info == s3_store.stat("ledger/1")
     with pytest.raises(ObjectExists):
         wired_store.put_if_absent("ledger/1", b"mine")
 
 
-def test_a_swap_whose_answer_is_lost_still_wins(s3_store: S3Store, wired_store: S3Store, wire) -> None:
+@pytest.mark.parametrize("answer", [LOST, CONFLICT, BUSY])
+def test_a_swap_whose_answer_is_lost_still_wins(s3_store: S3Store, wired_store: S3Store, wire, answer) -> None:
     before = s3_store.write("model/current", b"old")
-    wire.answers_to_lose = 1
+    wire.answer_instead = (b"PUT ", answer)
     info = wired_store.compare_and_swap("model/current", b"new", before.tag)
-    assert wire.answers_to_lose == 0
+    assert wire.answer_instead is None
     assert info == s3_store.stat("model/current")
     with pytest.raises(ObjectChanged):
         wired_store.compare_and_swap("model/current", b"newer", before.tag)
 
 
+@pytest.mark.parametrize("answer", [LOST, UPLOAD_GONE])
 def test_an_upload_whose_last_answer_is_lost_is_done(
+    s3_store: S3Store, wired_store: S3Store, wire, answer: bytes, large_file: Path
+) -> None:
+    wire.answer_instead = (rb"POST \S+uploadId=", answer)
+    info = wired_store.upload("model/large", large_file)
+    assert wire.answer_instead is None
+    assert info == s3_store.stat("model/large")
+    assert s3_store.read("model/large") == large_file.read_bytes()
+
+
+def test_an_upload_that_somebody_else_aborted_is_not_taken_for_done(
     s3_store: S3Store, wired_store: S3Store, wire, large_file: Path
 ) -> None:
-    wire.lose_answer_to = b"POST "
-    info = wired_store.upload("model/large", large_file)
-    assert info == s3_store.stat("model/large")
+    before = s3_store.write("model/large", b"old")
+    wire.answer_instead = (rb"PUT \S+uploadId=", UPLOAD_GONE)
+    with pytest.raises(StoreError, match="NoSuchUpload"):
+        wired_store.upload("model/large", large_file)
+    assert s3_store.stat("model/large") == before
 
 
 def test_a_byte_altered_on_the_way_is_noticed(s3_store: S3Store, wired_store: S3Store, wire) -> None:
