@@ -115,8 +115,9 @@ def _stored(store: Store, model: str, name: str, path: Path) -> Partition:
     if store.stat(partition.key) is not None:
         return partition
     current = read_current(store, model, name)
-    if current is not None and _has_the_same_rows(store, current.partition, partition, path.parent):
-        return current.partition
+    before = None if current is None else current.partition
+    if before is not None and store.stat(before.key) and _has_the_same_rows(store, before, partition, path.parent):
+        return before
     store.upload(partition.key, path)
     return partition
 

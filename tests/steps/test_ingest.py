@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.errors import DataError, UsageError
+from pipelines.records import RunRequest, Window
+from pipelines.spec import load_model
+from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
+from pipelines.spec.model import ModelSpec
+from pipelines.steps.context import Context
+from pipelines.steps.ingest import ingest, required_columns
+from pipelines.store import open_store
+
+LINES = "time,id,x,y,note\n2013-01-01,1,0.5,0,a\n2013-02-01,2,1.5,1,b\n,3,2.5,1,c\n"
+
+
+def context_of(folder: Path, spec: ModelSpec) -> Context:
+    environment = Environment(
+        name="test",
+        home=folder,
+        store=StoreSettings(uri=f"file://{folder}/store"),
+        mlflow=MlflowSettings(tracking_uri=f"sqlite:///{folder}/mlflow.db", artifact_root=f"file://{folder}/artifacts"),
+    )
+    return Context(spec, environment, open_store(environment.store))
+
+
+def tiny_spec(folder: Path, **source: Any) -> ModelSpec:
+    return ModelSpec.model_validate(
+        {
+            "kind": "classic",
+            "name": "tiny",
+            "description": "Tells whether y follows from x.",
+            "schedule": {"data_start": "2013-01-01", "data_end": "2013-03-01"},
+            "source": {
+                "type": "files",
+                "paths": [f"{folder}/*.csv"],
+                "format": "csv",
+                "time_column": "time",
+                "key_columns": ["id"],
+                **source,
+            },
+            "holdout": {"by": "key", "share": 0.5},
+            "training": {"task": "binary", "target": "y", "features": ["x"], "budget": {"trials": 1}},
+            "gates": {"rules": [{"metric": "roc_auc", "minimum": 0.6}]},
+        }
+    )
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A tiny model over a file of three rows, with an empty store on the disk."""
+    (tmp_path / "rows.csv").write_text(LINES)
+    return context_of(tmp_path, tiny_spec(tmp_path))
+
+
+def test_the_rows_are_in_the_store_by_month_with_all_their_columns(context: Context) -> None:
+    ingested = ingest(context, RunRequest())
+    january = ingested.partitions[0]
+
+    assert [(partition.name, partition.num_rows) for partition in ingested.partitions] == [
+        ("2013-01", 1),
+        ("2013-02", 1),
+        ("undated", 1),
+    ]
+    with context.store.fetch(january.key) as path:
+        assert pq.read_table(path).select(["id", "x", "y", "note"]).to_pylist() == [
+            {"id": 1, "x": 0.5, "y": 0, "note": "a"}
+        ]
+    assert (ingested.model, ingested.num_rows, ingested.new) == ("tiny", 3, ("2013-01", "2013-02", "undated"))
+    assert ingested.source.startswith("csv files ")
+
+
+def test_a_bound_that_is_not_asked_for_comes_from_the_spec(context: Context) -> None:
+    assert ingest(context, RunRequest()).window == Window(start="2013-01-01", end="2013-03-01")
+
+    asked = ingest(context, RunRequest(window=Window(start="2013-02-01")))
+
+    assert asked.window == Window(start="2013-02-01", end="2013-03-01")
+    assert [partition.name for partition in asked.partitions] == ["2013-02", "undated"]
+
+
+def test_the_same_request_again_gives_the_same_record_and_writes_nothing(context: Context) -> None:
+    first = ingest(context, RunRequest())
+    stored = list(context.store.list())
+
+    assert ingest(context, RunRequest(note="again", by="somebody else")) == first
+    assert list(context.store.list()) == stored
+
+
+def test_a_correction_of_the_past_is_noticed_and_named(context: Context, tmp_path: Path) -> None:
+    before = ingest(context, RunRequest())
+    (tmp_path / "rows.csv").write_text(LINES.replace("0.5", "0.25"))
+    after = ingest(context, RunRequest())
+
+    assert [change.name for change in after.changed] == ["2013-01"]
+    assert after.changed[0].before_sha256 == before.partitions[0].content_sha256
+
+
+def test_a_window_without_rows_is_no_new_data_and_leaves_nothing(context: Context) -> None:
+    with pytest.raises(DataError, match=r"None of the 3 rows .* from 2020-01-01 to before 2020-02-01.*no new data"):
+        ingest(context, RunRequest(window=Window(start="2020-01-01", end="2020-02-01")))
+    assert list(context.store.list()) == []
+
+
+def test_every_column_that_training_needs_must_be_there(context: Context, tmp_path: Path) -> None:
+    assert required_columns(context.spec) == ["time", "id", "y", "x"]
+    for column in ("time", "id", "x", "y"):
+        (tmp_path / "rows.csv").write_text(LINES.replace(column, f"{column}_", 1))
+        with pytest.raises(DataError, match=rf"rows\.csv: '{column}' is missing"):
+            ingest(context, RunRequest())
+    assert list(context.store.list()) == []
+
+
+def test_a_bad_line_far_behind_leaves_nothing(context: Context, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(LINES + "2013-01-02,4,0.5,0,d\n" * 200_000 + "2013-01-03,5,zero,0,e\n")
+
+    with pytest.raises(DataError, match=r"rows\.csv, line 200005, column 'x': found 'zero', expected DOUBLE"):
+        ingest(context, RunRequest())
+    assert list(context.store.list()) == []
+
+
+def test_a_window_that_is_no_time_is_wrong_use(context: Context) -> None:
+    with pytest.raises(UsageError, match="window's end is 'tomorrow'"):
+        ingest(context, RunRequest(window=Window(end="tomorrow")))
+
+
+def test_the_flights_come_by_month(tmp_path: Path) -> None:
+    ingested = ingest(context_of(tmp_path, load_model("flight_delay")), RunRequest())
+
+    assert {partition.name: partition.num_rows for partition in ingested.partitions} == {
+        "2013-01": 27_004,
+        "2013-02": 24_951,
+        "2013-03": 28_834,
+    }
