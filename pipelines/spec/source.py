@@ -47,7 +47,7 @@ class PythonSource(_Source):
 
     type: Literal["python"] = Field(description="A function.")
     callable: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$",
         description="'package.module:function'; called with a Window and the arguments, gives a RecordBatchReader.",
     )
     arguments: dict[str, Any] = Field(default_factory=dict, description="Its keyword arguments.")
