@@ -50,4 +50,5 @@ class QualityReportLink(BaseOperatorLink):
         validated = ti_key.xcom_pull(task_ids=ti_key.task_id)
         key = validated[REPORT] if validated else ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT)
         airflow = load_environment().airflow
-        return f"http://{airflow.host}:{airflow.port}{report_path(key)}" if key else ""
+        base = airflow.web_url or f"http://{airflow.host}:{airflow.port}"
+        return f"{base.rstrip('/')}{report_path(key)}" if key else ""

@@ -158,7 +158,7 @@ def run_url(environment: Environment, run_id: str) -> str:
     client = connect(environment)
     with translated(environment):
         experiment_id = client.get_run(run_id).info.experiment_id
-    base = environment.mlflow.tracking_uri
+    base = environment.mlflow.web_url or environment.mlflow.tracking_uri
     if not base.startswith("http"):
         base = f"http://{environment.mlflow.host}:{environment.mlflow.port}"
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

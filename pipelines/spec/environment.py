@@ -33,6 +33,7 @@ class MlflowSettings(Section):
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address that MLflow's server listens on.")
     port: int = Field(5000, ge=1, le=65_535, description="Port that MLflow's server listens on.")
+    web_url: str | None = Field(None, pattern=r"^https?://", description="Where a browser finds MLflow, if elsewhere.")
 
 
 class AirflowSettings(Section):
@@ -40,6 +41,7 @@ class AirflowSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address that Airflow's API server listens on.")
     port: int = Field(8080, ge=1, le=65_535, description="Port that Airflow's API server listens on.")
+    web_url: str | None = Field(None, pattern=r"^https?://", description="Where a browser finds Airflow, if elsewhere.")
 
 
 class Environment(Section):

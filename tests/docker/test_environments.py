@@ -55,8 +55,8 @@ def test_tandem_accepts_and_obeys_the_variables_of_compose(
     assert environment.store.s3_endpoint_url == "http://seaweedfs:8333"
     assert environment.mlflow.tracking_uri == "http://mlflow:5000"
     assert environment.mlflow.artifact_root == "s3://tandem/mlflow"
-    assert (environment.mlflow.host, environment.mlflow.port) == ("127.0.0.1", 5000)
-    assert (environment.airflow.host, environment.airflow.port) == ("127.0.0.1", 8080)
+    assert environment.mlflow.web_url == "http://127.0.0.1:5000"
+    assert environment.airflow.web_url == "http://127.0.0.1:8080"
 
 
 def test_tandem_accepts_and_obeys_the_variables_of_helm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

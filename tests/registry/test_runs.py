@@ -161,3 +161,10 @@ def test_a_run_that_mlflow_has_not_is_refused_in_its_words(environment: Environm
 def test_a_runs_address_is_the_web_uis(environment: Environment, spec: ModelSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     assert runs.run_url(environment, run_id) == f"http://127.0.0.1:5000/#/experiments/1/runs/{run_id}"
+
+
+def test_a_runs_address_is_where_a_browser_finds_mlflow(environment: Environment, spec: ModelSpec) -> None:
+    run_id = runs.find_or_create_run(environment, spec, "plan-a")
+    seen_from_outside = environment.mlflow.model_copy(update={"web_url": "https://mlflow.example.com/"})
+    elsewhere = environment.model_copy(update={"mlflow": seen_from_outside})
+    assert runs.run_url(elsewhere, run_id) == f"https://mlflow.example.com/#/experiments/1/runs/{run_id}"
