@@ -23,7 +23,7 @@ from pipelines.store.verified import fetch_verified
 
 
 def champion_saw_holdout(store: Store, ours: Manifest, champions: Manifest) -> str | None:
-    """Return how the champion saw rows of this holdout, in words that follow "the champion", or None when it did not.
+    """Return in words how the champion came to know rows of this holdout, or None when it does not.
 
     By time, rows at or after the first held-out moment count as seen, whether they are held out or later: who has
     seen what came after has an advantage that no challenger may have. By key, rows with a held-out key count.
@@ -43,11 +43,11 @@ def champion_saw_holdout(store: Store, ours: Manifest, champions: Manifest) -> s
         return _seen_by_time(ours, champions)
     known = {column.name for column in champions.training.columns}
     if lost := [column for column in ours.rule.columns if column not in known]:
-        return f"was trained on data without {', '.join(lost)}, so that nobody can show it did not see this holdout"
+        return f"the champion was trained on data without {', '.join(lost)}: nobody can show that it is free of these rows"
     seen = _count_seen(store, ours, champions)
     if seen == 0:
         return None
-    return f"was trained on {seen:,} rows that {ours.rule} now holds out"
+    return f"the champion was trained on {seen:,} rows that {ours.rule} now holds out"
 
 
 def _apart_by_key(ours: HoldoutRule, champions: HoldoutRule) -> bool:
@@ -64,10 +64,10 @@ def _same_clock(ours: HoldoutRule, champions: HoldoutRule) -> bool:
 def _seen_by_time(ours: Manifest, champions: Manifest) -> str | None:
     first_held_out, last_seen = ours.proof.holdout_min, champions.proof.train_max
     if first_held_out is None or last_seen is None:
-        return "cannot be placed in time: its snapshot or this one does not say where it begins or ends"
+        return "the champion cannot be placed in time: its snapshot or this one does not say where it begins or ends"
     if datetime.fromisoformat(last_seen) < datetime.fromisoformat(first_held_out):
         return None
-    return f"was trained on rows up to {last_seen}, and this holdout begins at {first_held_out}"
+    return f"the champion was trained on rows up to {last_seen}, and this holdout begins at {first_held_out}"
 
 
 def _count_seen(store: Store, ours: Manifest, champions: Manifest) -> int:

@@ -102,12 +102,12 @@ def align_classes(predicted: Array, own: Sequence[Any], classes: Sequence[Any]) 
     return aligned
 
 
-def encode_truth(task: Task, target: Array, classes: Sequence[Any]) -> Array:
+def encode_truth(task: Task, target: Iterable[Any], classes: Sequence[Any]) -> Array:
     """Return the target as metrics want it, shape (n,): codes in the order of `classes`, or values as floats."""
     if task == "regression":
-        return np.asarray(target, dtype=float)
+        return np.array([*target], dtype=float)
     code_of = {label: code for code, label in enumerate(classes)}
-    return np.array([code_of[label] for label in target.tolist()], dtype=np.int64)
+    return np.array([code_of[label] for label in target], dtype=np.int64)
 
 
 def is_measurable(task: Task, truth: Array, predicted: Array) -> bool:

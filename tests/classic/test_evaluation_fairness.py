@@ -94,7 +94,7 @@ def test_by_time_a_champion_that_knows_the_first_held_out_hour_is_not_fair(snaps
     assert snapshots.seen(ours, before) is None
     after = snapshots.take((0, 11), LAST_TWO_DAYS)  # trained on day 8
     assert snapshots.seen(ours, after) == (
-        "was trained on rows up to 2013-01-09T23:00:00, and this holdout begins at 2013-01-09T00:00:00"
+        "the champion was trained on rows up to 2013-01-09T23:00:00, and this holdout begins at 2013-01-09T00:00:00"
     )
 
 
@@ -113,7 +113,9 @@ def test_by_key_a_larger_share_or_another_salt_takes_rows_that_the_champion_know
     champions = snapshots.take((0, 10), by_key(0.3))
     larger, salted = snapshots.take((0, 10), by_key(0.6)), snapshots.take((0, 10), by_key(0.3, "other"))
     known = larger.holdout.num_rows - champions.holdout.num_rows
-    assert str(snapshots.seen(larger, champions)).startswith(f"was trained on {known} rows that a share of 0.6 of keys")
+    assert str(snapshots.seen(larger, champions)).startswith(
+        f"the champion was trained on {known} rows that a share of 0.6 of keys"
+    )
     assert "now holds out" in str(snapshots.seen(salted, champions))
 
 
@@ -126,9 +128,9 @@ def test_rules_of_two_kinds_are_settled_by_counting_rows(snapshots: Snapshots) -
     time, key = snapshots.take((0, 10), LAST_TWO_DAYS), snapshots.take((0, 10), by_key(0.3))
     counted = sum(1 for _ in range(48)) - _held_out_of_last_days(snapshots, key)
     assert snapshots.seen(time, key) == (
-        f"was trained on {counted} rows that the last 2 days by at, from 2013-01-09 on now holds out"
+        f"the champion was trained on {counted} rows that the last 2 days by at, from 2013-01-09 on now holds out"
     )
-    assert str(snapshots.seen(key, time)).startswith("was trained on ")
+    assert str(snapshots.seen(key, time)).startswith("the champion was trained on ")
     assert snapshots.seen(time, snapshots.take((0, 8), by_key(0.3))) is None
 
 

@@ -1,0 +1,258 @@
+"""Evaluate as a step: what is measured, stored, shown and refused, on real models, snapshots and MLflow."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from pipelines.data.snapshots import read_holdout, read_manifest
+from pipelines.errors import GateFailed, IntegrityError, ObjectMissing, RegistryError
+from pipelines.records import Candidate, Evaluation, Partition, Validated, Window, sha256_of
+from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.registry.runs import connect
+from pipelines.spec import ModelSpec
+from pipelines.steps.context import Context
+from pipelines.steps.evaluate import evaluate
+from pipelines.steps.gate import gate
+from pipelines.steps.promote import promote
+from pipelines.steps.register import register
+from pipelines.steps.snapshot import snapshot
+from pipelines.store.verified import read_record
+
+PICTURES = {"roc", "precision_recall", "calibration", "slices_roc_auc", "slices_log_loss", "importance"}
+
+
+def _keys(context: Context) -> list[tuple[str, int]]:
+    return [(info.key, info.size_bytes) for info in context.store.list()]
+
+
+def _shown(context: Context, candidate: Candidate) -> set[str]:
+    found = connect(context.environment).list_artifacts(candidate.mlflow_run_id, "evaluation")
+    return {Path(one.path).stem for one in found}
+
+
+def _figure(figures: tuple[Any, ...], metric: str, slice_name: str = "all") -> Any:
+    (found,) = [one for one in figures if (one.metric, one.slice) == (metric, slice_name)]
+    return found
+
+
+def _sliced(context: Context) -> Context:
+    gates = context.spec.gates.model_copy(update={"slices": ("kind",)})
+    return Context(context.spec.model_copy(update={"gates": gates}), context.environment, context.store)
+
+
+def test_a_first_model_is_measured_without_a_champion(workshop) -> None:
+    candidate = workshop.candidate()
+    evaluation = evaluate(workshop.context, candidate)
+    manifest = read_manifest(workshop.context.store, "tiny", candidate.snapshot_id)
+    assert evaluation.candidate_sha256 == candidate.sha256
+    assert evaluation.candidate_model_sha256 == candidate.model_sha256
+    assert (evaluation.snapshot_id, evaluation.holdout_sha256) == (manifest.sha256, manifest.holdout.content_sha256)
+    assert evaluation.num_rows == manifest.holdout.num_rows
+    assert evaluation.champion_version is evaluation.champion_ledger_sha256 is evaluation.champion_saw_holdout is None
+    assert evaluation.champion_metrics == evaluation.differences == ()
+    figure = _figure(evaluation.metrics, "roc_auc")
+    assert figure.low <= figure.value <= figure.high
+
+
+def test_the_evidence_is_stored_under_its_hash_with_each_rows_predictions(workshop) -> None:
+    candidate = workshop.candidate()
+    evaluation = evaluate(workshop.context, candidate)
+    store = workshop.context.store
+    assert read_record(store, f"tiny/evaluations/{evaluation.sha256}.json", Evaluation) == evaluation
+    data = store.read(evaluation.predictions_key)
+    assert sha256_of(data) == evaluation.predictions_sha256
+    rows = pq.read_table(io.BytesIO(data))
+    holdout = read_holdout(store, "tiny", candidate.snapshot_id)
+    assert rows.column_names == ["key.id", "truth", "challenger.False", "challenger.True"]
+    assert rows["key.id"].equals(holdout["id"])
+    assert rows["truth"].equals(holdout["y"])
+    area = roc_auc_score(rows["truth"].to_pylist(), rows["challenger.True"].to_pylist())
+    assert _figure(evaluation.metrics, "roc_auc").value == pytest.approx(area)
+
+
+def test_evaluating_again_changes_nothing_in_store_or_mlflow(workshop) -> None:
+    candidate = workshop.candidate()
+    first = evaluate(workshop.context, candidate)
+    stored = _keys(workshop.context)
+    assert evaluate(workshop.context, candidate) == first
+    assert _keys(workshop.context) == stored
+    client = connect(workshop.context.environment)
+    assert len(client.get_metric_history(candidate.mlflow_run_id, "holdout/roc_auc")) == 1
+
+
+def test_figures_and_pictures_are_in_the_candidates_run(workshop) -> None:
+    candidate = workshop.candidate()
+    context = _sliced(workshop.context)
+    evaluation = evaluate(context, candidate)
+    data = connect(context.environment).get_run(candidate.mlflow_run_id).data
+    assert data.metrics["holdout/roc_auc"] == _figure(evaluation.metrics, "roc_auc").value
+    assert data.metrics["holdout/roc_auc_low"] == _figure(evaluation.metrics, "roc_auc").low
+    assert data.metrics["holdout by kind/roc_auc a"] == _figure(evaluation.metrics, "roc_auc", "kind=a").value
+    assert data.tags["tandem.evaluation_sha256"] == evaluation.sha256
+    assert _shown(context, candidate) == PICTURES
+
+
+def test_a_run_that_was_left_half_shown_is_shown_whole(workshop, monkeypatch) -> None:
+    candidate = workshop.candidate()
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.classic.evaluation_tracking.set_tags", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(workshop.context, candidate)
+    client = connect(workshop.context.environment)
+    assert "tandem.evaluation_sha256" not in client.get_run(candidate.mlflow_run_id).data.tags
+    evaluation = evaluate(workshop.context, candidate)
+    tags = client.get_run(candidate.mlflow_run_id).data.tags
+    assert tags["tandem.evaluation_sha256"] == evaluation.sha256
+    assert _shown(workshop.context, candidate) == PICTURES
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_without_mlflow_the_evidence_is_stored_and_the_step_says_so(workshop, tmp_path: Path) -> None:
+    candidate = workshop.candidate()
+    (tmp_path / "file").write_text("no folder")
+    gone = workshop.context.environment.mlflow.model_copy(update={"tracking_uri": f"sqlite:///{tmp_path}/file/x.db"})
+    environment = workshop.context.environment.model_copy(update={"mlflow": gone})
+    with pytest.raises(RegistryError):
+        evaluate(Context(workshop.context.spec, environment, workshop.context.store), candidate)
+    assert len(list(workshop.context.store.list("tiny/evaluations/"))) == 1
+
+
+def test_each_slice_is_measured(workshop) -> None:
+    evaluation = evaluate(_sliced(workshop.context), workshop.candidate())
+    assert {figure.slice for figure in evaluation.metrics} == {"all", "kind=a", "kind=b"}
+    sizes = {figure.slice: figure.num_rows for figure in evaluation.metrics}
+    assert sizes["kind=a"] + sizes["kind=b"] == sizes["all"] == evaluation.num_rows
+
+
+def test_a_challenger_meets_the_champion_on_the_same_rows(workshop) -> None:
+    workshop.promote_one()
+    entry = champion_entry(read_ledger(workshop.context.store, "tiny"))
+    candidate = workshop.candidate()
+    evaluation = evaluate(workshop.context, candidate)
+    assert (evaluation.champion_version, evaluation.champion_ledger_sha256) == (1, entry.sha256)
+    assert evaluation.champion_saw_holdout is None
+    ours, theirs = _figure(evaluation.metrics, "brier"), _figure(evaluation.champion_metrics, "brier")
+    difference = _figure(evaluation.differences, "brier")
+    assert difference.value == pytest.approx(ours.value - theirs.value)
+    assert difference.value != 0
+    rows = pq.read_table(io.BytesIO(workshop.context.store.read(evaluation.predictions_key)))
+    assert rows.column_names[-2:] == ["champion.False", "champion.True"]
+    champion = np.array(rows["champion.True"])
+    assert theirs.value == pytest.approx(np.mean((champion - np.array(rows["truth"])) ** 2))
+    assert _shown(workshop.context, candidate) == PICTURES | {"challenger_against_champion"}
+
+
+def test_the_whole_way_from_evidence_to_champion_and_on_to_the_next(workshop) -> None:
+    for version in (1, 2):
+        candidate = workshop.candidate()
+        evaluation = evaluate(workshop.context, candidate)
+        assert evaluation.champion_version == (None if version == 1 else 1)
+        gates = workshop.context.spec.gates  # thirty rows show little: only a wide margin lets the second one pass
+        wide = gates.rules[1].model_copy(update={"no_worse_than_champion_by": 0.9})
+        spec = workshop.context.spec.model_copy(
+            update={"gates": gates.model_copy(update={"rules": (gates.rules[0], wide)})}
+        )
+        context = Context(spec, workshop.context.environment, workshop.context.store)
+        own = candidate.model_copy(update={"spec_sha256": spec.sha256})
+        context.store.write(f"tiny/candidates/{own.sha256}.json", own.to_bytes())
+        judged = gate(context, own, evaluate(context, own))
+        assert promote(context, register(context, judged), "ada").version == version
+
+
+def test_a_champion_that_learnt_from_these_rows_makes_the_gate_hold(workshop) -> None:
+    workshop.promote_one()
+    wider = {**workshop.context.spec.model_dump(), "holdout": {"by": "key", "share": 0.8}}
+    context = Context(ModelSpec.model_validate(wider), workshop.context.environment, workshop.context.store)
+    candidate = workshop.candidate()
+    reference = snapshot(context, _validated(context))
+    candidate = candidate.model_copy(update={"snapshot_id": reference.snapshot_id})
+    context.store.write(f"tiny/candidates/{candidate.sha256}.json", candidate.to_bytes())
+    evaluation = evaluate(context, candidate)
+    assert "rows that a share of 0.8 of keys" in str(evaluation.champion_saw_holdout)
+    with pytest.raises(GateFailed, match="held, champion stays: roc_auc: the comparison is unfair, the champion was"):
+        gate(context, candidate, evaluation)
+
+
+def _validated(context: Context) -> Validated:
+    (info,) = context.store.list("tiny/clean/")
+    sha256 = sha256_of(context.store.read(info.key))
+    clean = Partition(name="all", key=info.key, content_sha256=sha256, num_rows=60, size_bytes=info.size_bytes)
+    return Validated(
+        model="tiny", window=Window(), partitions=(clean,), quarantined=(), num_rows_in=60, num_rows_bad=0, checks=(),
+        report_key="tiny/reports/quality/report.html",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["model", "record"])
+@pytest.mark.parametrize("how", ["altered", "gone"])
+def test_a_champion_that_is_not_whole_is_named(workshop, what: str, how: str) -> None:
+    workshop.promote_one()
+    store = workshop.context.store
+    entry = champion_entry(read_ledger(store, "tiny"))
+    record = read_record(store, entry.candidate_key, Candidate)
+    _damage(store, record.model_key if what == "model" else entry.candidate_key, how)
+    with pytest.raises(IntegrityError, match=r"champion version 1 \(ledger entry 1\) is not whole: .*not judged"):
+        evaluate(workshop.context, workshop.candidate())
+    assert list(store.list("tiny/predictions/")) == []
+
+
+def test_a_champion_whose_snapshot_is_gone_is_not_compared(workshop) -> None:
+    workshop.promote_one()
+    other = ModelSpec.model_validate({**workshop.context.spec.model_dump(), "holdout": {"by": "key", "share": 0.4}})
+    context = Context(other, workshop.context.environment, workshop.context.store)
+    candidate = workshop.candidate()
+    workshop.context.store.delete(f"tiny/snapshots/{candidate.snapshot_id}/manifest.json")
+    reference = snapshot(context, _validated(context))
+    moved = candidate.model_copy(update={"snapshot_id": reference.snapshot_id})
+    with pytest.raises(IntegrityError, match="champion version 1"):
+        evaluate(context, moved)
+
+
+def test_an_altered_ledger_stops_the_evaluation(workshop) -> None:
+    workshop.promote_one()
+    store = workshop.context.store
+    _damage(store, "tiny/ledger/00000001.json", "altered")
+    with pytest.raises(IntegrityError, match="Ledger entry"):
+        evaluate(workshop.context, workshop.candidate())
+
+
+@pytest.mark.parametrize("what", ["model", "holdout", "manifest"])
+def test_one_altered_byte_of_candidate_or_holdout_stops_the_evaluation(workshop, what: str) -> None:
+    candidate = workshop.candidate()
+    store = workshop.context.store
+    manifest = read_manifest(store, "tiny", candidate.snapshot_id)
+    keys = {
+        "model": candidate.model_key,
+        "holdout": manifest.holdout.partitions[0].key,
+        "manifest": f"tiny/snapshots/{candidate.snapshot_id}/manifest.json",
+    }
+    _damage(store, keys[what], "altered")
+    with pytest.raises(IntegrityError, match="was altered"):
+        evaluate(workshop.context, candidate)
+    assert list(store.list("tiny/evaluations/")) == []
+
+
+def test_a_candidate_without_its_model_is_not_evaluated(workshop) -> None:
+    candidate = workshop.candidate()
+    workshop.context.store.delete(candidate.model_key)
+    with pytest.raises(ObjectMissing):
+        evaluate(workshop.context, candidate)
+
+
+def _damage(store: Any, key: str, how: str) -> None:
+    if how == "gone":
+        store.delete(key)
+        return
+    data = bytearray(store.read(key))
+    data[len(data) // 2] ^= 1
+    store.write(key, bytes(data))
