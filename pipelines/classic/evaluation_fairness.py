@@ -43,7 +43,7 @@ def champion_saw_holdout(store: Store, ours: Manifest, champions: Manifest) -> s
         return _seen_by_time(ours, champions)
     known = {column.name for column in champions.training.columns}
     if lost := [column for column in ours.rule.columns if column not in known]:
-        return f"the champion was trained on data without {', '.join(lost)}: nobody can show that it is free of these rows"
+        return f"the champion learnt from data without {', '.join(lost)}: nobody can show it is free of these rows"
     seen = _count_seen(store, ours, champions)
     if seen == 0:
         return None

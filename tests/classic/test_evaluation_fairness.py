@@ -143,7 +143,7 @@ def _held_out_of_last_days(snapshots: Snapshots, manifest: Manifest) -> int:
 def test_a_champion_whose_data_lack_the_rules_columns_cannot_be_cleared(snapshots: Snapshots) -> None:
     ours = snapshots.take((0, 10), by_key(0.3))
     champions = snapshots.take((0, 10), LAST_TWO_DAYS, without=("customer",))
-    assert "was trained on data without customer" in str(snapshots.seen(ours, champions))
+    assert "learnt from data without customer" in str(snapshots.seen(ours, champions))
 
 
 def test_training_rows_that_are_gone_are_an_error_and_not_a_clearance(snapshots: Snapshots) -> None:
