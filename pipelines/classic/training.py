@@ -1,0 +1,119 @@
+"""From finished trials to a fitted pipeline and its schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy
+import sklearn
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from pipelines.classic.assembly import assemble, choose, refit, refit_iterations, refit_places
+from pipelines.classic.calibration import Calibrator
+from pipelines.classic.clock import Clock
+from pipelines.classic.fit_pool import default_jobs
+from pipelines.classic.racing import Results
+from pipelines.classic.rows import Rows, SearchRows
+from pipelines.classic.scoring import metric_value
+from pipelines.classic.trials import CalibrationRecord, Member, Schedule, SearchDetail, TrialResult
+
+LOG = logging.getLogger(__name__)
+
+Array = NDArray[Any]
+
+SHARE_FOR_REFITS = 0.85  # of the seconds left: the rest is for putting together and saving
+ROWS_IN_FINGERPRINT = 2_000
+
+
+def train_ensemble(
+    detail: SearchDetail,
+    results: Results,
+    rows: Rows,
+    chosen_rows: SearchRows,
+    read_predictions: Callable[[TrialResult], Array],
+    seconds_left: float | None,
+    origin: dict[str, str],
+) -> tuple[Pipeline, Schedule]:
+    """Return the model and the schedule of a search whose trials are done.
+
+    Args:
+        detail: The plan.
+        results: Its trials, and no others.
+        rows: All training rows.
+        chosen_rows: Those that trials were fitted on.
+        read_predictions: Gives a trial's out-of-fold predictions.
+        seconds_left: Of the budget; None where the budget is in trials, and then no clock is asked.
+        origin: `model` and `snapshot_id`, for the schedule.
+
+    Raises:
+        TrainingError: If there is nothing to choose from.
+    """
+    started, jobs = time.monotonic(), default_jobs()
+    available = float("inf") if seconds_left is None else max(0.0, seconds_left * SHARE_FOR_REFITS)
+    choice = choose(detail, results, chosen_rows, read_predictions, available, jobs)
+    places = refit_places(detail, chosen_rows, results, choice.weights, available, jobs)
+    configurations = {result.configuration.name: result.configuration for result in results.values()}
+    wanted = [(configurations[name], refit_iterations(results, name, choice.folds)) for name in choice.weights]
+    clock = Clock() if seconds_left is None else Clock.after(max(0.0, available - (time.monotonic() - started)))
+    LOG.info("fitting %s to %d rows", ", ".join(choice.weights), len(places))
+    refitted = refit(detail, rows, wanted, places, clock, jobs)
+    calibrators = [choice.calibrators[name] for name in choice.weights]
+    weights = list(choice.weights.values())
+    model = assemble(rows, [own.pipeline for own in refitted], weights, calibrators, choice.calibrator)
+    members = tuple(
+        Member(
+            configuration=configuration,
+            weight=weight,
+            iterations=own.fitted.iterations,
+            stopped=own.fitted.stopped,
+            seconds=round(own.seconds, 3),
+            calibration=_record(calibrator),
+        )
+        for (configuration, _), weight, own, calibrator in zip(wanted, weights, refitted, calibrators, strict=True)
+    )
+    ordered = tuple(results[key] for key in sorted(results))
+    schedule = Schedule(
+        **origin,
+        detail=detail,
+        trials=ordered,
+        cut_off=tuple(str(own.key) for own in ordered if own.status == "cut_off" or own.stopped),
+        folds_judged=choice.folds,
+        members=members,
+        left_out=choice.left_out,
+        num_refit_rows=len(places),
+        refit_rows_sha256=hash_of_places(places),
+        calibration=_record(choice.calibrator),
+        cv_score=metric_value(detail.metric, choice.cv_loss),
+        predictions_sha256=fingerprint(model, rows),
+        libraries=libraries(),
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return model, schedule
+
+
+def fingerprint(model: Pipeline, rows: Rows) -> str:
+    """Return the hash of a model's answers, bit for bit, on training rows."""
+    X = rows.X[:ROWS_IN_FINGERPRINT]  # noqa: N806 (scikit-learn's name)
+    ensemble = model.steps[-1][1]
+    answers = ensemble.predict_proba(X) if rows.classes else ensemble.predict(X)
+    return hashlib.sha256(np.ascontiguousarray(answers, dtype="<f8").tobytes()).hexdigest()
+
+
+def hash_of_places(places: Array) -> str:
+    """Return the hash of which rows something was fitted to."""
+    return hashlib.sha256(places.astype("<i8").tobytes()).hexdigest()
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that decide a fit's bits."""
+    return {"numpy": np.__version__, "scikit-learn": sklearn.__version__, "scipy": scipy.__version__}
+
+
+def _record(calibrator: Calibrator | None) -> CalibrationRecord | None:
+    return None if calibrator is None else CalibrationRecord(slope=calibrator.slope, intercept=calibrator.intercept)
