@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from functools import lru_cache
 from typing import Any
 
 import boto3
@@ -18,6 +20,8 @@ _CREDENTIAL_VARIABLES = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+
+_one_at_a_time = threading.Lock()
 
 
 def make_client(bucket: str, endpoint_url: str | None) -> Any:
@@ -41,6 +45,14 @@ def make_client(bucket: str, endpoint_url: str | None) -> Any:
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     try:
-        return boto3.session.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+        with _one_at_a_time:  # a session makes clients for one thread only
+            session = _session(tuple(item for item in os.environ.items() if item[0].startswith("AWS_")))
+            return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:  # half of a pair of credentials; an endpoint that is no URL
         raise StoreError(f"Cannot use bucket {bucket!r} at {endpoint_url or 'Amazon S3'}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _session(variables: tuple[tuple[str, str], ...]) -> Any:
+    """Return a session for these AWS_* variables; a new one parses the description of S3 anew, which takes 0.2 s."""
+    return boto3.session.Session()
