@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,9 @@ from rich.table import Table
 from pipelines.errors import IntegrityError, UsageError
 from pipelines.spec import model_names
 
-MOST_ITEMS = 12
+MOST_ITEMS = 8
+IDENTIFIERS = ("_sha256", "_key", "_id", "model")  # each is a link of its own; --json shows all
+WIDTH_OF_A_FILE = 200
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -79,12 +82,12 @@ def show_explain(answer: dict[str, Any]) -> None:
     role = "the champion" if answer["serves"] else "not the champion"
     console.print(f"[bold]{answer['model']} version {answer['version']}[/], {role}")
     for link in answer["links"]:
-        mark = "verified" if link["verified"] else "BROKEN"
+        mark = "[green]verified[/]" if link["verified"] else "[red]BROKEN[/]"
         console.print(f"\n[bold]{link['link']}[/]  {mark}  {(link['sha256'] or '')[:16]}  {link['key'] or ''}")
         if link["problem"]:
             console.print(f"  {escape(link['problem'])}")
         for name, value in link["says"].items():
-            for line in _lines(name, value):
+            for line in _lines(name, value) if not name.endswith(IDENTIFIERS) else ():
                 console.print(f"  {escape(line)}")
     count = len(answer["problems"])
     console.print(f"\n{'Every link is verified.' if answer['verified'] else f'{count} link(s) are broken.'}")
@@ -143,14 +146,15 @@ def _open(model: str) -> Any:
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def _lines(name: str, value: Any) -> list[str]:
     if isinstance(value, list):
         shown = [f"    {item if not isinstance(item, dict) else _flat(item)}" for item in value[:MOST_ITEMS]]
         more = [f"    ... and {len(value) - MOST_ITEMS} more (--json shows all)"] if len(value) > MOST_ITEMS else []
-        return [f"{name}:", *shown, *more]
+        return [f"{name}:", *shown, *more] if value else []
     return [f"{name}: {_flat(value) if isinstance(value, dict) else value}"]
 
 

@@ -21,7 +21,7 @@ def print_summary(left: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     for label, text in _lines(left):
         table.add_row(label, text)
-    Console(highlight=False, soft_wrap=False).print(table)
+    Console(highlight=False).print(table)
 
 
 def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:

@@ -63,7 +63,7 @@ def write_model_folder(
     Raises:
         RegistryError: If the folder, loaded again, answers otherwise than the estimator.
     """
-    example = features.example.to_pandas(date_as_object=False)
+    example = _declared(features).to_pandas(date_as_object=False)
     example.columns = example.columns.astype(object)  # MLflow compares the names with numbers
     mlflow.sklearn.save_model(
         estimator,
@@ -81,6 +81,15 @@ def write_model_folder(
     for name, data in papers.items():
         (folder / PAPERS_FOLDER / name).write_bytes(data)
     _check_answers(folder, estimator, example, probabilities)
+
+
+def _declared(features: Features) -> pa.Table:
+    """Return the example rows in the types that the schema declares: none of these few rows may miss its integer."""
+    table = features.example
+    for index, field in enumerate(table.schema):
+        if pa.types.is_integer(field.type) and field.name in features.with_missing:
+            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
+    return table
 
 
 def input_schema(features: Features) -> Schema:
