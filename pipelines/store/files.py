@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,10 +87,12 @@ class FileStore:
         """Return what is known of the object, or None where there is none."""
         path = self._path(key)
         with explained_read(self._folder, key):
-            if path.is_file():
-                return _info(key, path.stat())
-            self._folder.stat()  # a store that is gone is a fault, not an absent object
-        return None
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                self._folder.stat()  # a store that is gone is a fault, not an absent object
+                return None
+        return _info(key, status) if stat.S_ISREG(status.st_mode) else None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, ordered by key, reading one folder at a time."""

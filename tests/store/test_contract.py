@@ -298,6 +298,25 @@ def test_a_reader_beside_writers_sees_only_whole_objects(store: Store) -> None:
             write.result()
 
 
+def test_looking_and_listing_beside_deletions_does_not_fail(store: Store) -> None:
+    keys = [f"model/{number}" for number in range(5)]
+    store.write("model/stays", b"")
+
+    def write_and_delete() -> None:
+        for _ in range(30):
+            for key in keys:
+                store.write(key, b"1")
+                store.delete(key)
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(write_and_delete)
+        while not work.done():
+            assert "model/stays" in [info.key for info in store.list("model/")]
+            for key in keys:
+                store.stat(key)
+        work.result()
+
+
 def race(call: Callable[[int], object], losing: type[Exception]) -> tuple[list[int], list[int]]:
     """Call from `CALLERS` threads at once; return who won and who lost."""
     start = threading.Barrier(CALLERS)
