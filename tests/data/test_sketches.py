@@ -1,0 +1,55 @@
+"""Distinct and frequent values in bounded memory, the same for the same values in the same order."""
+
+from __future__ import annotations
+
+from pipelines.data.sketches import LONGEST_TEXT, DistinctSketch, FrequentSketch
+
+
+def distinct(values) -> DistinctSketch:
+    sketch = DistinctSketch()
+    sketch.update(values)
+    return sketch
+
+
+def frequent(counts: dict[str, int]) -> FrequentSketch:
+    sketch = FrequentSketch()
+    sketch.update(counts, counts.values())
+    return sketch
+
+
+def test_distinct_values_are_counted_within_five_percent() -> None:
+    assert abs(distinct([float(n) for n in range(100_000)]).estimate - 100_000) < 5_000
+    assert round(distinct(["a", "b", "a"]).estimate) == 2
+    assert distinct([]).estimate == 0
+
+
+def test_merged_distinct_sketches_count_what_both_have_seen_once() -> None:
+    left, right = [float(n) for n in range(30_000)], [float(n) for n in range(20_000, 50_000)]
+    for order in ((left, right), (right, left)):
+        merged = DistinctSketch.merged([distinct(values).encode() for values in order])
+        assert abs(merged.estimate - 50_000) < 2_500
+
+
+def test_the_same_values_give_the_same_text() -> None:
+    values = [float(n) for n in range(10_000)]
+    assert distinct(values).encode() == distinct(values).encode()
+    counts = {str(n): n + 1 for n in range(5_000)}
+    assert frequent(counts).encode() == frequent(counts).encode()
+
+
+def test_up_to_768_values_are_counted_exactly_in_any_order_of_merging() -> None:
+    a, b, c = {"x": 5, "y": 1}, {"y": 7}, {str(n): 1 for n in range(500)}
+    for order in ((a, b, c), (c, b, a), (b, c, a)):
+        merged = FrequentSketch.merged([frequent(counts).encode() for counts in order])
+        assert merged.top(3) == [("y", 8), ("x", 5), ("0", 1)]
+
+
+def test_among_many_values_the_frequent_are_found() -> None:
+    counts = {str(n): 1 for n in range(50_000)} | {"often": 20_000, "more often": 30_000}
+    (first, rows), (second, _) = frequent(counts).top(2)
+    assert (first, second) == ("more often", "often")
+    assert abs(rows - 30_000) <= 0.0035 * sum(counts.values())
+
+
+def test_long_texts_are_cut() -> None:
+    assert frequent({"é" * 1000: 3}).top(1) == [("é" * LONGEST_TEXT, 3)]
