@@ -35,6 +35,9 @@ def follow_evidence(
     evaluation, spec = None, None
     if verdict is not None:
         evaluation = _follow_record(context, chain, "evaluations", Evaluation, verdict.evaluation_sha256)
+    if evaluation is not None and evaluation.predictions_key is not None:
+        sha256 = evaluation.predictions_sha256 or "unknown"
+        _follow_file(context, chain, "predictions", evaluation.predictions_key, sha256, {})
     if candidate is not None and registered is not None:
         sha256 = candidate.spec_sha256
         spec = chain.follow("spec", lambda: _spec(context, registered, sha256), _spec_says, sha256=sha256)

@@ -7,6 +7,7 @@ alias in MLflow is moved after it.
 
 from __future__ import annotations
 
+from pipelines.data.snapshots import read_manifest
 from pipelines.errors import PromotionRefused
 from pipelines.gates.judge import judge
 from pipelines.records import LedgerEntry, Promoted, Registered
@@ -29,8 +30,8 @@ def promote(context: Context, registered: Registered, by: str) -> Promoted:
 
     Raises:
         PromotionRefused: If the verdict is not promote, does not follow from its evidence by the spec's rules, is of
-            another candidate, or was given against another champion than the one that serves; or somebody else was
-            first. Nothing is changed.
+            another candidate or holdout, or was given against another champion than the one that serves; or somebody
+            else was first. Nothing is changed.
         IntegrityError: If any record, the model, the version in MLflow or the ledger is not what was written.
         RegistryError: If MLflow does not answer: before the entry, nothing is changed; after it, running again only
             moves the alias.
@@ -86,6 +87,7 @@ def _is_of(entry: LedgerEntry, registered: Registered) -> bool:
 def _checked_evidence(context: Context, registered: Registered, champion: LedgerEntry | None) -> Evidence:
     evidence = read_evidence(context.store, registered.judged)
     check_evidence(evidence, context.spec)
+    _check_holdout(context, evidence)
     _check_judgement(evidence, context.spec)
     check_champion(evidence, champion)
     candidate = evidence.candidate
@@ -93,6 +95,20 @@ def _checked_evidence(context: Context, registered: Registered, champion: Ledger
         version = get_version(context.environment, candidate.model, registered.version)
         check_version(context.environment, version, candidate)
     return evidence
+
+
+def _check_holdout(context: Context, evidence: Evidence) -> None:
+    evaluation = evidence.evaluation
+    holdout = read_manifest(context.store, evaluation.model, evaluation.snapshot_id).holdout
+    found, expected = (evaluation.holdout_sha256, evaluation.num_rows), (holdout.content_sha256, holdout.num_rows)
+    if found != expected:
+        raise PromotionRefused(
+            f"{evaluation.model}: the evaluation is on holdout {found[0][:12]} with {found[1]} rows, and the one of "
+            f"the snapshot is {expected[0][:12]} with {expected[1]}. Nothing was promoted; evaluate again."
+        )
+    if evaluation.predictions_key is not None and evaluation.predictions_sha256 is not None:
+        with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256):
+            return
 
 
 def _check_judgement(evidence: Evidence, spec: ModelSpec) -> None:

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from pipelines.classic.persistence import save_model
 from pipelines.classic.preprocessing import TableReader
+from pipelines.data.snapshots import read_manifest
 from pipelines.gates.judge import judge
 from pipelines.records import (
     Candidate,
@@ -91,6 +92,7 @@ class Workshop:
     snapshot: SnapshotRef
     numbers: list[int] = field(default_factory=list)
     made: list[Registered] = field(default_factory=list)
+    waiting: list[Registered] = field(default_factory=list)
 
     def candidate(self) -> Candidate:
         """Fit one more model, each another than the ones before, and store it with its record."""
@@ -130,7 +132,11 @@ class Workshop:
         """Write down an evaluation, judge it by the rules of the spec, and return what the gate would leave."""
         store, spec = self.context.store, self.context.spec
         champion = champion_entry(read_ledger(store, spec.name))
-        figures = {"metric": "roc_auc", "slice": "all", "num_rows": 30}
+        holdout = read_manifest(store, spec.name, candidate.snapshot_id).holdout
+        figures = {"metric": "roc_auc", "slice": "all", "num_rows": holdout.num_rows}
+        predictions = f"a prediction a row by {candidate.model_sha256}".encode()
+        predictions_key = f"{spec.name}/predictions/{sha256_of(predictions)}.parquet"
+        store.write(predictions_key, predictions)
         evaluation = Evaluation(
             model=spec.name,
             candidate_sha256=candidate.sha256,
@@ -139,13 +145,15 @@ class Workshop:
             champion_ledger_sha256=champion.sha256 if champion else None,
             champion_saw_holdout=None,
             snapshot_id=candidate.snapshot_id,
-            holdout_sha256="b" * 64,
-            num_rows=30,
+            holdout_sha256=holdout.content_sha256,
+            num_rows=holdout.num_rows,
             metrics=(MetricValue(value=roc_auc, low=roc_auc, high=roc_auc, **figures),),
             champion_metrics=(MetricValue(value=0.7, low=0.7, high=0.7, **figures),) if champion else (),
             differences=(
                 (PairedDifference(value=difference, low=difference, high=difference, **figures),) if champion else ()
             ),
+            predictions_key=predictions_key,
+            predictions_sha256=sha256_of(predictions),
         ).model_copy(update=changes)
         outcome, results = judge(evaluation, spec.gates)
         verdict = Verdict(
@@ -173,8 +181,8 @@ class Workshop:
         )
 
     def registered(self) -> Registered:
-        """Make, judge and register one more candidate that the gate lets pass."""
-        return register(self.context, self.judged(self.candidate()))
+        """Return one more registered challenger that the gate lets pass; make it where none is waiting."""
+        return self.waiting.pop() if self.waiting else register(self.context, self.judged(self.candidate()))
 
     def promote_one(self) -> None:
         """Make one more champion."""
@@ -234,11 +242,12 @@ def _copy(store: Store) -> MemoryStore:
 
 @dataclass(frozen=True)
 class State:
-    """A workshop as it stood once: MLflow's database, the store, and what was promoted."""
+    """A workshop as it stood once: MLflow's database, the store, what was promoted, and the challenger that waits."""
 
     database: bytes
     store: MemoryStore
-    registered: list[Registered]
+    made: list[Registered]
+    waiting: Registered
 
 
 @pytest.fixture(scope="session")
@@ -258,7 +267,9 @@ def states(
     workshop = Workshop(Context(spec, Environment.model_validate(fields), _copy(store)), reference)
     found = list[State]()
     for _ in range(4):
-        found.append(State(database.read_bytes(), _copy(workshop.context.store), list(workshop.made)))
+        challenger = workshop.registered()
+        found.append(State(database.read_bytes(), _copy(workshop.context.store), list(workshop.made), challenger))
+        workshop.waiting.append(challenger)
         workshop.promote_one()
     return found
 
@@ -273,6 +284,6 @@ def champions(
         state = states[count]
         Path(environment.mlflow.tracking_uri.removeprefix("sqlite:///")).write_bytes(state.database)
         context = Context(spec, environment, _copy(state.store))
-        return Workshop(context, snapshot_in_store[1], list(range(count)), list(state.registered))
+        return Workshop(context, snapshot_in_store[1], list(range(count + 1)), list(state.made), [state.waiting])
 
     return restore

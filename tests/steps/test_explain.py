@@ -24,6 +24,7 @@ LINKS = [
     "verdict",
     "candidate",
     "evaluation",
+    "predictions",
     "spec",
     "judgement",
     "model file",
@@ -107,7 +108,7 @@ def test_a_version_that_is_nowhere_is_refused(champions: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["verdict", "candidate", "evaluation", "model file", "raw all", "clean all", "holdout all"]
+    "name", ["verdict", "candidate", "evaluation", "predictions", "model file", "raw all", "clean all", "holdout all"]
 )
 def test_one_altered_byte_breaks_its_link_and_is_named(champions: Any, name: str) -> None:
     context = champions(1).context

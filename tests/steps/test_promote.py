@@ -48,7 +48,8 @@ def _with(context: Context, **changes: Any) -> Context:
     return Context(**fields)
 
 
-def test_the_first_candidate_that_passes_becomes_champion(workshop: Any) -> None:
+def test_the_first_candidate_that_passes_becomes_champion(champions: Any) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     promoted = promote(workshop.context, registered, "ada")
     (entry,) = read_ledger(workshop.context.store, "tiny")
@@ -65,7 +66,8 @@ def test_the_next_champion_follows_the_one_before(champions: Any) -> None:
     assert (promoted.version, promoted.previous_version, _alias(workshop.context)) == (2, 1, 2)
 
 
-def test_promoting_again_gives_the_same_answer_and_no_second_entry(workshop: Any) -> None:
+def test_promoting_again_gives_the_same_answer_and_no_second_entry(champions: Any) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     first = promote(workshop.context, registered, "ada")
     assert promote(workshop.context, registered, "ada") == first
@@ -105,7 +107,8 @@ def test_a_verdict_of_another_candidate_is_refused(workshop: Any) -> None:
     _refused(workshop, registered.model_copy(update={"judged": stolen}), match)
 
 
-def test_a_version_made_of_another_candidate_is_refused(workshop: Any) -> None:
+def test_a_version_made_of_another_candidate_is_refused(champions: Any) -> None:
+    workshop = champions(0)
     good, other = workshop.registered(), workshop.registered()
     mixed = good.model_copy(update={"version": other.version})
     _refused(workshop, mixed, "Version 2 of tiny in MLflow is not this candidate", IntegrityError)
@@ -118,6 +121,24 @@ def test_an_evaluation_on_another_holdout_than_the_verdicts_is_refused(workshop:
     verdict, evaluation = _records(workshop.context.store, judged)
     moved = workshop.written(verdict.model_copy(update={"holdout_sha256": "f" * 64}), evaluation)
     _refused(workshop, registered.model_copy(update={"judged": moved}), "the verdict is on holdout ffffffffffff")
+
+
+@pytest.mark.parametrize("changes", [{"holdout_sha256": "f" * 64}, {"num_rows": 1_000_000}])
+def test_an_evaluation_on_a_holdout_that_is_not_the_snapshots_is_refused(
+    workshop: Any, changes: dict[str, Any]
+) -> None:
+    registered = register(workshop.context, workshop.judged(workshop.candidate(), **changes))
+    _refused(
+        workshop, registered, r"the evaluation is on holdout [0-9a-f]{12} with \d+ rows, and the one of the snapshot is"
+    )
+
+
+def test_predictions_altered_by_one_byte_are_named(champions: Any) -> None:
+    workshop = champions(0)
+    registered = workshop.registered()
+    _, evaluation = _records(workshop.context.store, registered.judged)
+    workshop.context.store.write(evaluation.predictions_key, b"other predictions")
+    _refused(workshop, registered, re.escape(evaluation.predictions_key), IntegrityError)
 
 
 def test_an_evaluation_on_another_snapshot_than_the_candidates_is_refused(workshop: Any) -> None:
@@ -135,7 +156,8 @@ def test_a_record_that_says_promote_over_a_verdict_of_hold_is_refused(workshop: 
     _refused(workshop, registered.model_copy(update={"judged": held}), match)
 
 
-def test_a_verdict_by_other_rules_than_the_specs_is_refused(workshop: Any) -> None:
+def test_a_verdict_by_other_rules_than_the_specs_is_refused(champions: Any) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     stricter = workshop.context.spec.model_copy(
         update={"gates": Gates.model_validate({"rules": [{"metric": "roc_auc", "minimum": 0.9}]})}
@@ -164,7 +186,8 @@ def test_a_verdict_against_a_champion_that_no_longer_serves_is_refused(champions
     _refused(workshop, late, match)
 
 
-def test_a_verdict_without_a_champion_does_not_pass_once_there_is_one(workshop: Any) -> None:
+def test_a_verdict_without_a_champion_does_not_pass_once_there_is_one(champions: Any) -> None:
+    workshop = champions(0)
     first, late = workshop.registered(), workshop.registered()
     promote(workshop.context, first, "ada")
     _refused(workshop, late, "was judged against no champion, but version 1 serves now")
@@ -180,7 +203,8 @@ def test_an_evaluation_that_names_another_champion_than_its_ledger_entry_is_refu
 
 
 @pytest.mark.parametrize("record", ["verdict_key", "evaluation_key", "candidate_key"])
-def test_a_record_altered_by_one_byte_is_named(workshop: Any, record: str) -> None:
+def test_a_record_altered_by_one_byte_is_named(champions: Any, record: str) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     key = getattr(registered.judged, record)
     data = bytearray(workshop.context.store.read(key))
@@ -228,7 +252,8 @@ def test_a_ledger_cut_at_its_end_is_noticed_by_what_mlflow_saw(champions: Any) -
 # ---- races and crashes
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_loser_is_told_who(workshop: Any) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_loser_is_told_who(champions: Any) -> None:
+    workshop = champions(0)
     contenders = {"ada": workshop.registered(), "grace": workshop.registered()}
     barrier, answers = threading.Barrier(2), dict[str, Promoted | PromotionRefused]()
 
@@ -252,7 +277,8 @@ def test_of_two_promotions_at_once_one_wins_and_the_loser_is_told_who(workshop: 
     assert _alias(workshop.context) == entry.version
 
 
-def test_the_same_promotion_run_twice_at_once_gives_both_the_same_answer(workshop: Any) -> None:
+def test_the_same_promotion_run_twice_at_once_gives_both_the_same_answer(champions: Any) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     barrier, answers = threading.Barrier(2), list[Promoted]()
 
@@ -285,7 +311,8 @@ class _CorruptsMlflowAfterTheEntry(MemoryStore):
         return info
 
 
-def test_with_mlflow_gone_after_the_entry_the_version_serves_and_a_retry_moves_the_alias(workshop: Any) -> None:
+def test_with_mlflow_gone_after_the_entry_the_version_serves_and_a_retry_moves_the_alias(champions: Any) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     database = Path(workshop.context.environment.mlflow.tracking_uri.removeprefix("sqlite:///"))
     whole = database.read_bytes()
@@ -298,7 +325,10 @@ def test_with_mlflow_gone_after_the_entry_the_version_serves_and_a_retry_moves_t
     assert (_alias(context), len(read_ledger(context.store, "tiny"))) == (1, 1)
 
 
-def test_with_mlflow_down_nothing_is_promoted_and_a_retry_works(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_mlflow_down_nothing_is_promoted_and_a_retry_works(
+    champions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     settings = workshop.context.environment.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
@@ -331,7 +361,8 @@ promote(Context(spec, environment, DiesAfterTheEntry(Path(folder))), Registered.
 """
 
 
-def test_after_a_kill_between_entry_and_alias_the_next_run_moves_the_alias(workshop: Any, tmp_path: Path) -> None:
+def test_after_a_kill_between_entry_and_alias_the_next_run_moves_the_alias(champions: Any, tmp_path: Path) -> None:
+    workshop = champions(0)
     registered = workshop.registered()
     store = FileStore(tmp_path / "disk")
     for info in workshop.context.store.list():

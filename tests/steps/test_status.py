@@ -37,7 +37,7 @@ def test_the_champion_is_told_with_its_metrics(champions: Any) -> None:
         "candidate_sha256": entry.candidate_sha256,
         "snapshot_id": answer["champion"]["snapshot_id"],
         "algorithm": "boosting",
-        "metrics": [{"metric": "roc_auc", "slice": "all", "value": 0.8, "low": 0.8, "high": 0.8, "num_rows": 30}],
+        "metrics": [{"metric": "roc_auc", "slice": "all", "value": 0.8, "low": 0.8, "high": 0.8, "num_rows": 35}],
     }
     assert (answer["previous_version"], answer["alias_version"], answer["problems"]) == (1, 2, [])
     assert json.loads(json.dumps(answer)) == answer
