@@ -42,6 +42,7 @@ lint: $(STAMP)  ## ruff, mypy, import contracts, model specs, container files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/tandem check
+	@$(BIN)/yamllint --strict --config-file docker/yamllint.yaml config docker
 
 secrets:  ## write docker/.env with random secrets, for docker/compose.yaml
 	@$(PYTHON) docker/write_env.py
