@@ -13,6 +13,7 @@ from pipelines.errors import IntegrityError, StoreError
 from pipelines.store.failures import missing
 
 READ = "Nothing was read or changed."
+REFUSED = "Nothing was read or written."
 WRITTEN = "The object there is as it was, or new and whole; the same write can be tried again."
 
 
@@ -32,10 +33,12 @@ class Place:
         except ClientError as error:
             if code_of(error) == "NoSuchKey":
                 raise missing(self.root, key) from None
+            if status_of(error) < 500:  # a clear no, unlike an answer that is lost or a server in trouble
+                outcome = REFUSED
             raise StoreError(f"{self._sentence(error)} {self._named(key)} {outcome}") from error
         except FlexibleChecksumError as error:
             raise IntegrityError(
-                f"S3 at {self.endpoint} gave other bytes than were written ({error}) {self._named(key)} Not used."
+                f"S3 at {self.endpoint} gave other bytes than were written: {error}. {self._named(key)} Not used."
             ) from error
         except (BotoCoreError, Boto3Error) as error:
             raise StoreError(

@@ -72,7 +72,14 @@ def test_a_wrong_secret_is_told_by_every_method(
     for call in every_call(stranger, tmp_path / "local"):
         with pytest.raises(StoreError, match="refuses these credentials") as caught:
             call()
-        for part in (s3_settings.s3_endpoint_url, "'tandem'", "'model/one'", "HTTP 403", "AWS_SECRET_ACCESS_KEY"):
+        for part in (
+            s3_settings.s3_endpoint_url,
+            "'tandem'",
+            "'model/one'",
+            "HTTP 403",
+            "AWS_SECRET_ACCESS_KEY",
+            "Nothing was read",
+        ):
             assert part in str(caught.value)
         assert "wrong" not in str(caught.value)
     assert s3_store.read("model/one") == b"1"
