@@ -77,4 +77,6 @@ def run_one_step(options: argparse.Namespace) -> Any:
         records = json.load(sys.stdin)
     except ValueError as error:
         raise UsageError(f"stdin is not a JSON list of records: {error}. Nothing was run.") from error
+    if not isinstance(records, list):
+        raise UsageError(f"stdin holds {type(records).__name__} where step {options.step} wants a list of records.")
     return run_step(options.step, options.model, *records)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Any, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
+
+from pipelines.errors import UsageError
 from pipelines.records import Record
 from pipelines.steps.context import Context
 
@@ -38,12 +41,17 @@ def run_step(name: str, model: str, *arguments: Any) -> Any:
 def run_step_in(context: Context, name: str, *arguments: Any) -> Any:
     """Run one step in surroundings that are open already."""
     function = step_function(name)
-    hints = [hint for key, hint in get_type_hints(function).items() if key != "return"]
-    records = [_to_record(hint, value) for hint, value in zip(hints[1:], arguments, strict=True)]
+    hints = {key: hint for key, hint in get_type_hints(function).items() if key not in {"context", "return"}}
+    if len(arguments) != len(hints):
+        raise UsageError(
+            f"Step {name} takes {len(hints)} record(s) ({', '.join(hints)}); found {len(arguments)}. Nothing was run."
+        )
+    records = [_to_record(name, key, hints[key], value) for key, value in zip(hints, arguments, strict=True)]
     return function(context, *records).to_dict()
 
 
-def _to_record(hint: Any, value: Any) -> Any:
-    if get_origin(hint) is not None and issubclass(get_origin(hint), Sequence):
-        return [_to_record(get_args(hint)[0], item) for item in value]
-    return hint.from_dict(value) if isinstance(hint, type) and issubclass(hint, Record) else value
+def _to_record(step: str, name: str, hint: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        raise UsageError(f"Step {step} cannot read its record '{name}': {error}. Nothing was run.") from error
