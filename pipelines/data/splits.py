@@ -75,6 +75,8 @@ def cut(name: str, path: Path, rule: HoldoutRule, folder: Path) -> Cut:
         DataError: If a key has no canonical text: a fraction, NaN or infinity in a key column.
     """
     with pq.ParquetFile(path) as file, connected(folder) as connection:
+        if file.metadata.num_rows == 0:
+            return Cut(name, None, None)
         num_held_out = _count_held_out(connection, file, rule, name)
         if num_held_out == 0:
             return Cut(name, path, None)
