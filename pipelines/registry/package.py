@@ -63,8 +63,7 @@ def write_model_folder(
     Raises:
         RegistryError: If the folder, loaded again, answers otherwise than the estimator.
     """
-    example = _declared(features).to_pandas(date_as_object=False)
-    example.columns = example.columns.astype(object)  # MLflow compares the names with numbers
+    example = _as_declared(features)
     mlflow.sklearn.save_model(
         estimator,
         str(folder),
@@ -83,24 +82,16 @@ def write_model_folder(
     _check_answers(folder, estimator, example, probabilities)
 
 
-def _declared(features: Features) -> pa.Table:
-    """Return the example rows in the types that the schema declares: none of these few rows may miss its integer."""
-    table = features.example
-    for index, field in enumerate(table.schema):
-        if pa.types.is_integer(field.type) and field.name in features.with_missing:
-            table = table.set_column(index, field.name, table.column(index).cast(pa.float64()))
-    return table
-
-
 def input_schema(features: Features) -> Schema:
     """Return MLflow's schema of the features; each may be left out.
 
-    Integers that miss some values are declared as doubles, as pandas has them; MLflow would refuse a batch of them.
+    Integers that miss some values are declared as doubles, as pandas has them: MLflow would refuse a batch of them.
+    What MLflow has no word for may be anything, and the model itself says what it takes.
     """
-    fields = features.example.schema
-    return Schema(
-        [ColSpec(_type_of(one, one.name in features.with_missing), one.name, required=False) for one in fields]
-    )
+    declared = {
+        one.name: _declared_type(one.type, one.name in features.with_missing) for one in features.example.schema
+    }
+    return Schema([ColSpec(_mlflow_type(kind), name, required=False) for name, kind in declared.items()])
 
 
 def output_schema(estimator: Any, probabilities: bool) -> Schema:
@@ -120,17 +111,45 @@ def _check_answers(folder: Path, estimator: Any, example: pd.DataFrame, probabil
 
 
 def _fits_json(kind: pa.DataType) -> bool:
-    return not (pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_binary(kind))
+    """Tell whether MLflow can write an example of a type and read the same again."""
+    has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
+    return not (has_zone or pa.types.is_time(kind) or pa.types.is_duration(kind))
 
 
-def _type_of(field: pa.Field[Any], misses_values: bool) -> DataType | AnyType:
-    kind = field.type
-    if pa.types.is_integer(kind):
-        return DataType.double if misses_values else DataType.long
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return DataType.double
-    if pa.types.is_boolean(kind):
-        return AnyType() if misses_values else DataType.boolean
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return DataType.datetime
-    return DataType.string if pa.types.is_string(kind) or pa.types.is_large_string(kind) else AnyType()
+def _as_declared(features: Features) -> pd.DataFrame:
+    """Return the example rows as a frame of the types that the schema declares."""
+    table = features.example
+    for index, field in enumerate(table.schema):
+        declared = _declared_type(field.type, field.name in features.with_missing)
+        if declared is not None:
+            table = table.set_column(index, field.name, table.column(index).cast(declared))
+    frame: pd.DataFrame = table.to_pandas()
+    frame.columns = frame.columns.astype(object)  # MLflow compares the names with numbers
+    return frame
+
+
+def _declared_type(kind: pa.DataType, misses_values: bool) -> pa.DataType | None:
+    """Return the Arrow type in which a feature is declared, None where MLflow has no word for it."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _declared_type(kind.value_type, misses_values)
+    if types.is_integer(kind):
+        return pa.float64() if misses_values or kind == pa.uint64() else pa.int64()
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return pa.float64()
+    if types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None):
+        return pa.timestamp("us")
+    if types.is_boolean(kind) and not misses_values:
+        return pa.bool_()
+    return pa.string() if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) else None
+
+
+def _mlflow_type(declared: pa.DataType | None) -> DataType | AnyType:
+    words = {
+        pa.int64(): DataType.long,
+        pa.float64(): DataType.double,
+        pa.timestamp("us"): DataType.datetime,
+        pa.bool_(): DataType.boolean,
+        pa.string(): DataType.string,
+    }
+    return AnyType() if declared is None else words[declared]
