@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import subprocess
 import sys
@@ -20,15 +19,12 @@ import pytest
 from pipelines.data.profiles import Profile, merge_profiles
 from pipelines.data.profiling import profile_table
 from pipelines.data.snapshots import (
-    manifest_key,
     read_holdout,
     read_manifest,
     read_training,
-    read_training_batches,
-    read_training_manifest,
     training_view,
 )
-from pipelines.errors import DataError, HoldoutRefused, IntegrityError, ObjectMissing, StoreError
+from pipelines.errors import DataError, HoldoutRefused, IntegrityError, StoreError
 from pipelines.records import CheckResult, Partition, SnapshotRef, Validated, Window, sha256_of
 from pipelines.spec.environment import Environment
 from pipelines.spec.model import ModelSpec
@@ -190,12 +186,6 @@ def test_by_key_a_key_stays_on_its_side_when_new_data_comes() -> None:
     assert stations(before)[1].isdisjoint(stations(after)[0])
 
 
-def test_the_id_is_the_hash_of_the_whole_manifest(taken: Taken) -> None:
-    data = taken.store.read(manifest_key("rain", taken.reference.snapshot_id))
-    assert hashlib.sha256(data).hexdigest() == taken.reference.snapshot_id
-    assert hashlib.sha256(taken.store.read(taken.reference.training_key)).hexdigest() == taken.reference.training_sha256
-
-
 def test_taking_it_again_changes_nothing(taken: Taken) -> None:
     before = {info.key: (info.tag, taken.store.read(info.key)) for info in taken.store.list()}
     again = snapshot(Context(taken.spec, ENVIRONMENT, taken.store), taken.validated)
@@ -289,20 +279,7 @@ def test_stored_profiles_are_those_of_the_rows(taken: Taken) -> None:
     assert merged.column("station").text.top() == whole.column("station").text.top()
 
 
-def test_a_regression_target_is_described_by_its_quantiles() -> None:
-    taken = take(spec_of(task="regression", target="pressure", features=["station"]), months())
-    quantity = taken.manifest.training.train.target.quantity
-    pressures = read_training(taken.store, taken.reference)["pressure"].to_numpy()
-    assert quantity["minimum"] == pressures.min()
-    assert quantity["median"] == pytest.approx(np.median(pressures), abs=0.3)
-
-
 # What training can and cannot reach
-
-
-def test_training_reads_its_rows_through_a_view_that_holds_nothing_else(taken: Taken) -> None:
-    view = training_view(taken.store, taken.reference)
-    assert read_training(view, taken.reference).equals(read_training(taken.store, taken.reference))
 
 
 @pytest.mark.parametrize("whole_folder", [False, True])
@@ -328,39 +305,6 @@ def test_a_view_for_training_refuses_the_holdout_and_the_manifest(taken: Taken, 
             list(view.list(prefix))
 
 
-def test_what_training_may_read_does_not_name_a_held_out_object(taken: Taken) -> None:
-    told = taken.store.read(taken.reference.training_key).decode() + taken.reference.to_bytes().decode()
-    for partition in taken.manifest.holdout.partitions:
-        assert partition.content_sha256 not in told
-        assert partition.key not in told
-    assert "rain/clean" not in told
-
-
-def test_rows_come_in_batches_of_the_size_asked_for(taken: Taken) -> None:
-    batches = list(read_training_batches(taken.store, taken.reference, ["rain", "at"], num_rows=64))
-    assert max(batch.num_rows for batch in batches) <= 64
-    whole = read_training(taken.store, taken.reference, ["rain", "at"])
-    assert whole.column_names == ["rain", "at"]
-    assert pa.Table.from_batches(batches).combine_chunks().equals(whole)
-
-
-def test_an_unknown_column_is_named(taken: Taken) -> None:
-    for read in (read_training, lambda *given: list(read_training_batches(*given))):
-        with pytest.raises(DataError, match=r"no column \['snow'\]"):
-            read(taken.store, taken.reference, ["snow"])
-
-
-def test_partitions_of_other_widths_are_read_as_one_type() -> None:
-    tables = months()
-    tables["2013-01"] = tables["2013-01"].set_column(2, "pressure", tables["2013-01"]["pressure"].cast(pa.float32()))
-    tables["2013-02"] = tables["2013-02"].set_column(2, "pressure", pa.nulls(400))
-    taken = take(spec_of(), tables)
-    table = read_training(taken.store, taken.reference)
-    assert table.schema.field("pressure").type == pa.float64()
-    batches = read_training_batches(taken.store, taken.reference)
-    assert pa.Table.from_batches(batches).combine_chunks().equals(table)
-
-
 # Bytes that were altered, lost or half written
 
 
@@ -370,24 +314,6 @@ def altered(store: Store, key: str) -> None:
     store.write(key, bytes(data))
 
 
-def test_one_altered_byte_is_named_and_refused_wherever_it_is(taken: Taken) -> None:
-    manifest, reference, store = taken.manifest, taken.reference, taken.store
-    readers = {
-        manifest.training.train.partitions[0].key: lambda: read_training(store, reference),
-        manifest.training.train.partitions[-1].key: lambda: list(read_training_batches(store, reference)),
-        manifest.holdout.partitions[0].key: lambda: read_holdout(store, "rain", reference.snapshot_id),
-        reference.training_key: lambda: read_training_manifest(store, reference),
-        manifest_key("rain", reference.snapshot_id): lambda: read_manifest(store, "rain", reference.snapshot_id),
-    }
-    for key, read in readers.items():
-        before = store.read(key)
-        altered(store, key)
-        with pytest.raises(IntegrityError) as caught:
-            read()
-        assert key in str(caught.value)
-        store.write(key, before)
-
-
 def test_an_altered_clean_partition_is_refused_and_nothing_is_taken() -> None:
     store = MemoryStore()
     validated = put(store, months())
@@ -395,13 +321,6 @@ def test_an_altered_clean_partition_is_refused_and_nothing_is_taken() -> None:
     with pytest.raises(IntegrityError, match="rain/clean/2013-02"):
         snapshot(Context(spec_of(), ENVIRONMENT, store), validated)
     assert list(store.list("rain/snapshots/")) == []
-
-
-def test_a_lost_training_file_is_named(taken: Taken) -> None:
-    key = taken.manifest.training.train.partitions[0].key
-    taken.store.delete(key)
-    with pytest.raises(ObjectMissing, match=key):
-        read_training(taken.store, taken.reference)
 
 
 class FailingStore:
@@ -474,17 +393,6 @@ def test_a_target_missing_in_five_percent_of_rows_is_refused_with_count_and_shar
     with pytest.raises(DataError, match=r"Target 'rain' is missing in 20 of 1200 rows \(1\.7%; 2013-02: 20\)"):
         take(spec_of(), tables, store)
     assert list(store.list("rain/train/")) == []
-
-
-def test_one_class_only_is_refused() -> None:
-    tables = {name: table.set_column(3, "rain", pa.array([True] * 400)) for name, table in months().items()}
-    with pytest.raises(DataError, match="one class only"):
-        take(spec_of(), tables)
-
-
-def test_a_feature_that_is_not_in_the_data_is_named() -> None:
-    with pytest.raises(DataError, match=r"Column 'presure' .* Did you mean 'pressure'"):
-        take(spec_of(features=["presure"]), months())
 
 
 def test_a_partition_of_one_row_and_one_of_none_are_cut_like_any_other() -> None:
