@@ -30,9 +30,13 @@ from dataclasses import dataclass
 
 
 class TandemError(Exception):
-    """The root; `exit_code` is what the command `tandem` ends with."""
+    """The root; `exit_code` is what the command `tandem` ends with.
+
+    `report_key` names a stored page that shows the whole story, where a step has written one before it failed.
+    """
 
     exit_code = 3
+    report_key: str | None = None
 
 
 class UsageError(TandemError):
