@@ -104,16 +104,9 @@ def put(store: Store, tables: dict[str, pa.Table]) -> Validated:
             Partition(name=name, key=key, content_sha256=sha256_of(data), num_rows=table.num_rows, size_bytes=len(data))
         )
     raw = tuple(one.model_copy(update={"content_sha256": sha256_of(one.name.encode())}) for one in partitions)
-    check = CheckResult(
-        check="dry",
-        type="expect_x",
-        column=None,
-        status="failed",
-        severity="warning",
-        bad_rows=None,
-        observed="1",
-        required="2",
-    )
+    said = {"type": "expect_x", "column": None, "bad_rows": None, "observed": "1", "required": "2"}
+    dry = CheckResult(check="dry", status="failed", severity="warning", **said)
+    wet = CheckResult(check="wet", status="passed", severity="critical", **said)
     return Validated(
         model="rain",
         window=Window(start="2013-01-01"),
@@ -122,7 +115,7 @@ def put(store: Store, tables: dict[str, pa.Table]) -> Validated:
         quarantined=(),
         num_rows_in=1_210,
         num_rows_bad=10,
-        checks=(check, check.model_copy(update={"check": "wet", "status": "passed"})),
+        checks=(dry, wet),
         report_key="rain/reports/quality/r.html",
     )
 
