@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import runpy
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,10 @@ from pipelines.spec import Environment, load_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 HELM = yaml.safe_load((ROOT / "docker" / "helm-values.yaml").read_text())
+LOAD_EXECUTORS = """
+from airflow.executors.executor_loader import ExecutorLoader
+print([type(executor).__name__ for executor in ExecutorLoader.init_executors()])
+"""
 TANDEM_SERVICES = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 
 
@@ -77,6 +84,20 @@ def test_every_airflow_variable_is_an_option_of_this_airflow(environments: dict[
     used |= {name for name in helm_environment() if name.startswith("AIRFLOW__")}
     assert len(used) > 20
     assert used <= airflow_options()
+
+
+def test_the_profile_for_workers_has_an_executor_that_can_be_loaded(
+    environments: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    variables = environments["airflow-worker"] | {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD_EXECUTORS],
+        env={"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(tmp_path), "TMPDIR": str(tmp_path)} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "CeleryExecutor" in done.stdout, done.stderr[-2000:]
 
 
 def test_mlflow_is_the_one_that_airflow_links_to(environments: dict[str, dict[str, str]]) -> None:
