@@ -83,9 +83,12 @@ def learn_calibrator(task: Task, metric: str, truth: Array, predicted: Array, se
     helps = after <= before * (1 - SMALLEST_GAIN)
     if task == "binary":
         helps = helps and loss_of(task, "brier", truth, crossed) <= loss_of(task, "brier", truth, predicted)
-    own_before, own_after = (loss_of(task, metric, truth, values) for values in (predicted, crossed))
+    calibrator = fit_calibrator(truth, predicted)
+    own_before, own_after = (
+        loss_of(task, metric, truth, values) for values in (predicted, calibrator.apply(predicted))
+    )
     helps = helps and own_after <= own_before * (1 + MOST_HARM)
-    return CalibrationTrial(fit_calibrator(truth, predicted) if helps else None, before, after)
+    return CalibrationTrial(calibrator if helps else None, before, after)
 
 
 def loss_calibrated(task: Task, metric: str, truth: Array, predicted: Array) -> float:

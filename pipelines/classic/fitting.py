@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -20,6 +21,9 @@ from pipelines.classic.threads import openmp_threads, pin_blas
 
 Array = NDArray[Any]
 
+MANY_ROWS_TO_PREDICT = (
+    50_000  # for fewer, threads wait for each other longer than they work: trees are asked one by one
+)
 _ITERATIONS_NAME = {"boosting": "max_iter", "extra_trees": "n_estimators", "random_forest": "n_estimators"}
 
 
@@ -95,11 +99,12 @@ def fit_pipeline(
 def predict_rows(estimator: Any, X: Array, num_classes: int) -> Array:  # noqa: N803
     """Return probabilities (n, num_classes), 0 for classes the estimator has not seen, or values (n,)."""
     pin_blas()
-    if num_classes == 0:
-        return np.asarray(estimator.predict(X), dtype=np.float64)
-    predicted = np.zeros((len(X), num_classes))
-    predicted[:, np.asarray(estimator.classes_, dtype=np.int64)] = estimator.predict_proba(X)
-    return predicted
+    with openmp_threads(1 if len(X) < MANY_ROWS_TO_PREDICT else joblib.cpu_count()):
+        if num_classes == 0:
+            return np.asarray(estimator.predict(X), dtype=np.float64)
+        predicted = np.zeros((len(X), num_classes))
+        predicted[:, np.asarray(estimator.classes_, dtype=np.int64)] = estimator.predict_proba(X)
+        return predicted
 
 
 def told(caught: Iterable[warnings.WarningMessage]) -> tuple[str, ...]:

@@ -67,17 +67,12 @@ def shuffled_folds(target: Array, num_classes: int, seed: int, num_folds: int | 
     wanted = num_folds or default_num_folds(len(target))
     if len(target) < 4:
         raise DataError(f"{len(target)} training rows; at least 4 are needed to cut folds. Nothing was trained.")
-    possible = min(wanted, len(target) // 2)
+    possible, smallest = min(wanted, len(target) // 2), 0
     if num_classes:
         smallest = int(np.bincount(target.astype(np.int64), minlength=num_classes).min())
         possible = max(2, min(possible, smallest))
-    note = (
-        ""
-        if possible == wanted
-        else f"{possible} folds instead of {wanted}: the smallest class has {smallest} rows"
-        if (num_classes)
-        else f"{possible} folds instead of {wanted}: there are only {len(target)} rows"
-    )
+    reason = f"the smallest class has {smallest} rows" if num_classes else f"there are only {len(target)} rows"
+    note = "" if possible == wanted else f"{possible} folds instead of {wanted}: {reason}"
     random = np.random.default_rng(seed)
     order = random.permutation(len(target))
     order = order[np.argsort(target[order], kind="stable")]  # like beside like, otherwise at random

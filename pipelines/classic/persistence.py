@@ -138,8 +138,8 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def _check_trees(model: Pipeline, path: Path) -> None:
-    for member in getattr(model.steps[-1][1], "members", None) or []:
-        estimator = member.steps[-1][1]
+    last = model.steps[-1][1]
+    for estimator in [member.steps[-1][1] for member in getattr(last, "members", None) or []] or [last]:
         num_features = int(getattr(estimator, "n_features_in_", 0))
         trees = [tree for stage in getattr(estimator, "_predictors", ()) for tree in stage]
         trees += [tree.tree_ for tree in getattr(estimator, "estimators_", ())]
@@ -150,19 +150,14 @@ def _check_trees(model: Pipeline, path: Path) -> None:
 def _points_inside(tree: TreePredictor | Tree, num_features: int) -> bool:
     if isinstance(tree, TreePredictor):
         nodes = tree.nodes
-        inner = nodes[nodes["is_leaf"] == 0]
+        count, place = len(nodes), np.flatnonzero(nodes["is_leaf"] == 0)
+        inner = nodes[place]
         left, right, feature = inner["left"], inner["right"], inner["feature_idx"]
-        bitsets = len(tree.raw_left_cat_bitsets)
-        if (inner["bitset_idx"][inner["is_categorical"] == 1] >= bitsets).any():
+        if (inner["bitset_idx"][inner["is_categorical"] == 1] >= len(tree.raw_left_cat_bitsets)).any():
             return False
-        count = len(nodes)
     else:
-        own = tree.children_left != -1
-        left, right, feature = tree.children_left[own], tree.children_right[own], tree.feature[own]
-        count = tree.node_count
-    if not count:
-        return False
-    place = np.flatnonzero(own) if not isinstance(tree, TreePredictor) else np.flatnonzero(nodes["is_leaf"] == 0)
+        count, place = tree.node_count, np.flatnonzero(tree.children_left != -1)
+        left, right, feature = tree.children_left[place], tree.children_right[place], tree.feature[place]
     # A child stands after its parent, so that every walk ends.
     inside = (left > place) & (right > place) & (left < count) & (right < count)
-    return bool(inside.all() and ((feature >= 0) & (feature < num_features)).all())
+    return count > 0 and bool(inside.all() and ((feature >= 0) & (feature < num_features)).all())

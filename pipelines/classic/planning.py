@@ -14,7 +14,9 @@ from pipelines.records import sha256_of
 from pipelines.spec.training import Training
 
 FEWEST_SEARCH_ROWS = 10_000
-CELLS_PER_SECOND = 50_000  # rows × columns that the search may fit on, for each second of the budget
+SECONDS_OF_ONE_FIT = 10.0  # where the budget is in trials
+SHARE_OF_ONE_FIT_IN_PORTFOLIO = 0.1  # of a budget in seconds
+CELLS_PER_SECOND = 10_000  # rows × columns that the search may fit on, for each second of the budget
 CELLS_WITHOUT_SECONDS = 4_000_000
 
 
@@ -49,7 +51,9 @@ def plan_search(
         time_column=time_column if training.folds == "time" else None,
         by_time=training.folds == "time",
         seed=training.seed,
-        configurations=portfolio(metric, len(rows.classes), num_search_rows, _skewness(rows)),
+        configurations=portfolio(
+            metric, len(rows.classes), num_search_rows, _skewness(rows), _fit_seconds(budget_seconds)
+        ),
         num_rows=num_rows,
         num_search_rows=num_search_rows,
         num_folds=chosen.folds.num_folds,
@@ -73,6 +77,11 @@ def plan_id(detail: SearchDetail, snapshot_id: str) -> str:
     """Return the plan's identity: what is searched on which snapshot, and the libraries that decide a fit's bits."""
     libraries = {"numpy": np.__version__, "scikit-learn": sklearn.__version__}
     return sha256_of({"detail": detail.to_dict(), "snapshot": snapshot_id, "libraries": libraries})
+
+
+def _fit_seconds(budget_seconds: float | None) -> float:
+    """Return what one fit of a portfolio may take, whatever machine the search will run on."""
+    return SECONDS_OF_ONE_FIT if budget_seconds is None else budget_seconds * SHARE_OF_ONE_FIT_IN_PORTFOLIO
 
 
 def _skewness(rows: Rows) -> float | None:

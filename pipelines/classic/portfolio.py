@@ -10,8 +10,7 @@ from typing import Any
 
 from pipelines.classic.configuration import Configuration, Family
 
-MANY_ROWS_FOR_KERNELS = 40_000
-MANY_ROWS_FOR_NETWORKS = 60_000
+SECONDS_PER_ROW = {"kernel": 1e-4, "network": 2.5e-4}  # of one fit, about; these kinds cannot stop half-way
 THRESHOLD_METRICS = frozenset({"f1", "f1_macro", "recall", "balanced_accuracy"})
 ABSOLUTE_METRICS = frozenset({"mae", "median_absolute_error"})
 SKEWED = 1.0  # skewness of a positive target from which its logarithm is tried too
@@ -21,7 +20,9 @@ def _one(name: str, family: Family, style: Any, **params: Any) -> Configuration:
     return Configuration(name=name, family=family, style=style, params=params)
 
 
-def portfolio(metric: str, num_classes: int, num_rows: int, skewness: float | None) -> tuple[Configuration, ...]:
+def portfolio(
+    metric: str, num_classes: int, num_rows: int, skewness: float | None, fit_seconds: float
+) -> tuple[Configuration, ...]:
     """Return the configurations for a task, the most promising of each kind first.
 
     Args:
@@ -29,13 +30,10 @@ def portfolio(metric: str, num_classes: int, num_rows: int, skewness: float | No
         num_classes: Classes, 0 for regression.
         num_rows: Rows that the search fits on; some kinds are too slow for many.
         skewness: Of the target, for regression of positive targets; else None.
+        fit_seconds: What one fit may take; kinds that would take longer are left out.
     """
     chosen = _for_classes(metric) if num_classes else _for_values(metric, skewness)
-    too_slow = {
-        "kernel": num_rows > MANY_ROWS_FOR_KERNELS,
-        "network": num_rows > MANY_ROWS_FOR_NETWORKS,
-    }
-    return tuple(configuration for configuration in chosen if not too_slow.get(configuration.family, False))
+    return tuple(own for own in chosen if SECONDS_PER_ROW.get(own.family, 0.0) * num_rows <= fit_seconds)
 
 
 _SLOW = {"learning_rate": 0.04, "max_features": 0.5, "l2_regularization": 1.0, "min_samples_leaf": 10, "max_iter": 2000}

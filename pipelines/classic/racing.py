@@ -14,6 +14,7 @@ from pipelines.classic.trials import SearchDetail, TrialKey, TrialResult
 
 CLEARLY_WORSE = 1.25  # times the best loss on the first fold, for very many rows
 NOISE = 4.0  # over the root of the rows that judge: a loss is a mean, and a mean of few rows is uncertain
+ENOUGH_CONFIGURATIONS = 5  # to choose an ensemble from
 REFINED_CLEARLY_WORSE = 1.03  # what is refined must come near the best to be worth other folds
 
 Results = Mapping[TrialKey, TrialResult]
@@ -66,15 +67,23 @@ def is_complete(needed: Sequence[TrialKey], results: Results) -> bool:
 
 
 def judged_folds(detail: SearchDetail, results: Results) -> tuple[int, ...]:
-    """Return the folds on which configurations can be compared: those of the configuration that was judged on the
-    most."""
+    """Return the folds on which configurations are compared: as many as enough good configurations were judged on.
+
+    A search that time cut short has many configurations with one fold and few with all; then one fold with a choice is
+    worth more than all folds without.
+    """
+    tried = {key.configuration: result.configuration for key, result in results.items()}
+    good = set(surviving(list(tried.values()), results, tolerance(detail, refined=False)))
     folds: dict[str, set[int]] = {}
     for key, result in results.items():
-        if result.status == "done":
+        if result.status == "done" and key.configuration in good:
             folds.setdefault(key.configuration, set()).add(key.fold)
-    most = max((len(judged) for judged in folds.values()), default=0)
-    candidates = [judged for _, judged in sorted(folds.items()) if len(judged) == most]
-    return tuple(sorted(candidates[0])) if candidates else ()
+    options = sorted({tuple(sorted(judged)) for judged in folds.values()}, key=lambda option: (-len(option), option))
+    if not options:
+        return ()
+    counts = {option: sum(set(option) <= judged for judged in folds.values()) for option in options}
+    enough = min(ENOUGH_CONFIGURATIONS, max(counts.values()))
+    return next(option for option in options if counts[option] >= enough)
 
 
 def complete_configurations(folds: Sequence[int], results: Results) -> list[str]:

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _LOCK = threading.Lock()
-_PINNED: list[threadpool_limits] = []
+_CONTROLLERS: dict[str, ThreadpoolController] = {}  # finding the libraries takes milliseconds; answers must not
 
 
 def pin_blas() -> None:
@@ -18,13 +18,20 @@ def pin_blas() -> None:
     With another number of threads it adds up in another order. It is set once and never set back: changing it while
     another Python thread computes spoils that thread's result.
     """
-    with _LOCK:
-        if not _PINNED:
-            _PINNED.append(threadpool_limits(1, "blas"))
+    _controller("blas")
 
 
 @contextmanager
 def openmp_threads(count: int) -> Iterator[None]:
     """Let OpenMP use `count` threads in the calling Python thread; others are not touched."""
-    with threadpool_limits(count, "openmp"):
+    with _controller("openmp").limit(limits=count, user_api="openmp"):
         yield
+
+
+def _controller(purpose: str) -> ThreadpoolController:
+    with _LOCK:
+        if purpose not in _CONTROLLERS:
+            _CONTROLLERS[purpose] = ThreadpoolController()
+            if purpose == "blas":
+                _CONTROLLERS[purpose].limit(limits=1, user_api="blas")
+        return _CONTROLLERS[purpose]

@@ -19,7 +19,10 @@ _OURS = frozenset(
 
 _PLAIN = frozenset(
     {
+        "builtins.bool",
         "builtins.dict",
+        "builtins.float",
+        "builtins.int",
         "builtins.list",
         "builtins.slice",
         "builtins.str",
