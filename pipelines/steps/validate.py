@@ -66,11 +66,11 @@ def validate(context: Context, ingested: Ingested) -> Validated:
     shown = _shown_columns(spec, columns)
     examples = {name: [_cut(row, shown[name]) for row in found] for name, found in kept.examples.items()}
     broken = outcome.broken_reasons(checks)
-    refused = outcome.refused_reasons(quality, checks, findings, examples, kept.num_bad, ingested.num_rows)
+    refused = outcome.refused_reasons(quality, checks, findings, kept.num_bad, ingested.num_rows)
     report = Report(
         model=spec.name,
         outcome="broken" if broken else "refused" if refused else "passed",
-        reasons=(*broken, *refused),
+        reasons=(*broken, *(reason.text for reason in refused)),
         window=ingested.window,
         raw=ingested.partitions,
         num_bad_by_partition={one.name: one.num_rows for one in kept.quarantined},
@@ -84,7 +84,7 @@ def validate(context: Context, ingested: Ingested) -> Validated:
     )
     key = report_key(spec, ingested.partitions)
     context.store.write(key, render(report).encode())
-    _refuse(context, key, broken, refused, kept.num_bad)
+    _refuse(context, key, broken, [reason.with_examples(examples) for reason in refused], kept.num_bad)
     return Validated(
         model=spec.name,
         window=ingested.window,

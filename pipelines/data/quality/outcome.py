@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.data.quality.findings import Finding
@@ -53,26 +54,36 @@ def broken_reasons(checks: Sequence[CheckResult]) -> list[str]:
     return [f"{check.check}: {check.observed}" for check in checks if check.status == "broken"]
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why the data is refused; `check` is the name of the check that failed, if it was one."""
+
+    text: str
+    check: str | None = None
+
+    def with_examples(self, examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+        """Return the text with a few bad rows, which are given by check as values by column."""
+        rows = [
+            ", ".join(f"{column}={value_words(value)}" for column, value in row.items())
+            for row in examples.get(self.check or "", ())
+        ]
+        return f"{self.text}, such as {' | '.join(rows)}" if rows else self.text
+
+
 def refused_reasons(
-    quality: Quality,
-    checks: Sequence[CheckResult],
-    findings: Sequence[Finding],
-    examples: Mapping[str, Sequence[Mapping[str, Any]]],
-    num_bad: int,
-    num_rows: int,
-) -> list[str]:
+    quality: Quality, checks: Sequence[CheckResult], findings: Sequence[Finding], num_bad: int, num_rows: int
+) -> list[Reason]:
     """Return why the data is refused, the worst first, or nothing when it is not.
 
     Args:
         quality: The budgets.
         checks: What the checks showed, in the spec's order.
         findings: The same, as it was found.
-        examples: A few bad rows for each check, as values by column.
         num_bad: Rows in quarantine.
         num_rows: Rows in.
     """
     failed = [
-        (_overshoot(spec, finding), _refused(check, spec, finding, examples.get(check.check, ())))
+        (_overshoot(spec, finding), _refused(check, spec, finding))
         for spec, check, finding in zip(quality.expectations, checks, findings, strict=True)
         if check.status == "failed" and check.severity == "critical"
     ]
@@ -80,7 +91,8 @@ def refused_reasons(
     share = num_bad / num_rows if num_rows else 0.0
     if share > quality.max_quarantined_share:
         allowed = percent(quality.max_quarantined_share)
-        reasons.insert(0, f"{num_bad:,} of {num_rows:,} rows are bad ({percent(share)}), at most {allowed} may be")
+        text = f"{num_bad:,} of {num_rows:,} rows are bad ({percent(share)}), at most {allowed} may be"
+        reasons.insert(0, Reason(text))
     return reasons
 
 
@@ -96,12 +108,11 @@ def _overshoot(spec: ExpectationSpec, finding: Finding) -> float:
     return finding.num_bad / max(finding.num_judged or 0, 1) - (1 - float(spec.kwargs.get("mostly", 1)))
 
 
-def _refused(check: CheckResult, spec: ExpectationSpec, finding: Finding, examples: Sequence[Mapping[str, Any]]) -> str:
+def _refused(check: CheckResult, spec: ExpectationSpec, finding: Finding) -> Reason:
     if finding.num_bad is None:
-        return f"{check.check} is {check.observed}, must be {check.required}"
+        return Reason(f"{check.check} is {check.observed}, must be {check.required}")
     allowed = percent(1 - spec.kwargs.get("mostly", 1))
-    rows = " | ".join(", ".join(f"{column}={value_words(value)}" for column, value in row.items()) for row in examples)
-    return f"{check.check}: {check.observed}, at most {allowed} may be" + (f", such as {rows}" if rows else "")
+    return Reason(f"{check.check}: {check.observed}, at most {allowed} may be", check.check)
 
 
 def _observed(spec: ExpectationSpec, finding: Finding, columns: Sequence[str]) -> str:

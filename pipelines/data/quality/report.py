@@ -63,6 +63,12 @@ class Report:
         return self.num_rows_bad / self.num_rows_in if self.num_rows_in else 0.0
 
     @property
+    def worst_first(self) -> list[CheckResult]:
+        """The checks, those that stopped the run first, then warnings; else in the spec's order."""
+        places = {"broken": 0, "failed": 1, "passed": 3}
+        return sorted(self.checks, key=lambda check: places[check.status] + (check.severity == "warning") / 2)
+
+    @property
     def bad_by_check(self) -> list[CheckResult]:
         """The checks that found bad rows, most first."""
         found = [check for check in self.checks if check.bad_rows]

@@ -32,10 +32,11 @@ def required_words(spec: ExpectationSpec, counts_rows: bool) -> str:
         parts.append(f"{'less than' if strict_high else 'at most'} {value_words(high)}")
     parts = [" and ".join(parts)] if parts else []
     parts += [f"{key} {value_words(value)}" for key, value in kwargs.items() if key not in _UNSAID]
+    parts = parts or [spec.type.removeprefix("expect_").removeprefix("column_").replace("_", " ")]
     if counts_rows:
         mostly = kwargs.get("mostly", 1)
         parts.append("for every row" if mostly == 1 else f"for at least {percent(mostly)} of rows")
-    return "; ".join(parts) or spec.type.removeprefix("expect_").replace("_", " ")
+    return "; ".join(parts)
 
 
 def rows_words(num_bad: int, num_judged: int) -> str:
