@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 WORST_CHECKS_SHOWN = 5
+WIDTH_OF_A_FILE = 140
+MARKS = {"promote": "holds ", "hold": "thin  ", "reject": "fails "}
 
 
 def print_summary(left: dict[str, Any]) -> None:
@@ -21,7 +24,7 @@ def print_summary(left: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     for label, text in _lines(left):
         table.add_row(label, text)
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
 
 
 def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:
@@ -41,7 +44,7 @@ def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:
     if evaluation["champion_version"]:
         lines += [("Against champion", _differences(evaluation))]
     lines += [("Verdict", verdict["outcome"])]
-    lines += [("", f"{result['outcome']}: {result['reason']}") for result in verdict["results"]]
+    lines += [("", f"{MARKS[result['outcome']]}  {result['reason']}") for result in verdict["results"]]
     before = promoted["previous_version"]
     lines += [("Champion", f"version {promoted['version']}" + (f" (before: version {before})" if before else ""))]
     return lines
