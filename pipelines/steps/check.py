@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.data.quality.suite import ExpectationProblem, expectation_problems
 from pipelines.errors import Problem
 from pipelines.spec import ModelSpec
 from pipelines.spec.check import check as check_files
@@ -22,7 +23,11 @@ class _Complaint:
 
 def check(models: Sequence[str] | None = None) -> list[Problem]:
     """Return every problem of the named models, or of all files in config/; none when all is well."""
-    return check_files(models, hooks=(_source_code,))
+    return check_files(models, hooks=(_source_code, _expectations))
+
+
+def _expectations(spec: ModelSpec) -> Iterator[ExpectationProblem]:
+    yield from expectation_problems(spec.quality)
 
 
 def _source_code(spec: ModelSpec) -> Iterator[_Complaint]:
