@@ -16,7 +16,7 @@ from pipelines.classic.evaluation_models import answer
 from pipelines.spec.training import Training
 
 MOST_ROWS = 2000
-MOST_SECONDS = 20.0
+MOST_SECONDS = 10.0
 MOST_ROUNDS = 5
 
 
