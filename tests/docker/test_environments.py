@@ -142,5 +142,5 @@ def test_helm_runs_our_image_of_this_airflow_with_no_secret_written_down(locked:
     assert HELM["airflowVersion"] == locked["apache-airflow"]
     assert (HELM["uid"], HELM["gid"]) == (50000, 0)
     names = {HELM["data"]["metadataSecretName"], *(HELM[key] for key in HELM if key.endswith("SecretName"))}
-    assert names == {"tandem"}
+    assert names == {"tandem-chart"}
     assert not [item for item in HELM["env"] if "SECRET" in item["name"] or item["name"].endswith("_KEY")]
