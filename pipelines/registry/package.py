@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import skops.io
 from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import AnyType
+from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from pipelines.errors import RegistryError
 from pipelines.registry.provenance import requirements
@@ -41,36 +43,39 @@ class Features:
 
 def write_model_folder(
     folder: Path,
-    estimator: Any,
     model_file: Path,
+    load: Callable[[Path], Any],
     features: Features,
     probabilities: bool,
     papers: Mapping[str, bytes],
     model: Model,
 ) -> None:
-    """Write a folder that MLflow loads as scikit-learn or as pyfunc, and see that it answers as the estimator does.
+    """Write a folder that MLflow loads as scikit-learn or as pyfunc, and see that it answers as the model file does.
+
+    One model is in memory at a time, and the file is copied as it is: a forest may be a gigabyte.
 
     Args:
         folder: A folder that does not exist yet.
-        estimator: The fitted model.
-        model_file: The skops file it was loaded from; exactly these bytes go into the folder. The types in it are
-            trusted, since the caller has loaded it.
-        features: What it takes.
+        model_file: The skops file that was judged; exactly these bytes go into the folder.
+        load: The caller's way to load a model file; the types in what it accepts are trusted.
+        features: What the model takes.
         probabilities: Whether it answers one probability a class, or else one value.
         papers: More files by name, such as the model card; they go into the folder `tandem`.
         model: MLflow's description of the model, with the ids of its run and of itself.
 
     Raises:
-        RegistryError: If the folder, loaded again, answers otherwise than the estimator.
+        RegistryError: If MLflow, loading the folder, answers otherwise than the model file.
     """
     example = _as_declared(features)
+    expected = _answer(load(model_file), example, probabilities)
     mlflow.sklearn.save_model(
-        estimator,
+        # MLflow would write the estimator anew, in other bytes; this one holds its place until the judged file does.
+        DummyClassifier() if probabilities else DummyRegressor(),
         str(folder),
         mlflow_model=model,
         serialization_format="skops",
         skops_trusted_types=skops.io.get_untrusted_types(file=model_file),
-        signature=ModelSignature(input_schema(features), output_schema(estimator, probabilities)),
+        signature=ModelSignature(input_schema(features), output_schema(expected)),
         input_example=example if all(map(_fits_json, features.example.schema.types)) else None,
         pip_requirements=requirements(*REQUIRED_PACKAGES),
         pyfunc_predict_fn="predict_proba" if probabilities else "predict",
@@ -79,7 +84,9 @@ def write_model_folder(
     (folder / PAPERS_FOLDER).mkdir()
     for name, data in papers.items():
         (folder / PAPERS_FOLDER / name).write_bytes(data)
-    _check_answers(folder, estimator, example, probabilities)
+    model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    model.save(str(folder / MLMODEL_FILE_NAME))
+    _check_answers(folder, example, expected)
 
 
 def input_schema(features: Features) -> Schema:
@@ -94,19 +101,21 @@ def input_schema(features: Features) -> Schema:
     return Schema([ColSpec(_mlflow_type(kind), name, required=False) for name, kind in declared.items()])
 
 
-def output_schema(estimator: Any, probabilities: bool) -> Schema:
-    """Return MLflow's schema of an answer: a tensor (n, classes), or (n,)."""
-    shape = (-1, len(estimator.classes_)) if probabilities else (-1,)
-    return Schema([TensorSpec(np.dtype("float64"), shape)])
+def output_schema(answers: np.ndarray) -> Schema:
+    """Return MLflow's schema of answers like these: a tensor (n, classes), or (n,)."""
+    return Schema([TensorSpec(np.dtype("float64"), (-1, *answers.shape[1:]))])
 
 
-def _check_answers(folder: Path, estimator: Any, example: pd.DataFrame, probabilities: bool) -> None:
-    expected = estimator.predict_proba(example) if probabilities else estimator.predict(example)
-    found = mlflow.pyfunc.load_model(str(folder)).predict(example)
-    if not np.array_equal(np.asarray(found), np.asarray(expected), equal_nan=True):
+def _answer(estimator: Any, example: pd.DataFrame, probabilities: bool) -> np.ndarray:
+    return np.asarray(estimator.predict_proba(example) if probabilities else estimator.predict(example))
+
+
+def _check_answers(folder: Path, example: pd.DataFrame, expected: np.ndarray) -> None:
+    found = np.asarray(mlflow.pyfunc.load_model(str(folder)).predict(example))
+    if not np.array_equal(found, expected, equal_nan=True):
         raise RegistryError(
-            f"The model packed for MLflow answers otherwise than the one that was judged: {found!r}, expected "
-            f"{expected!r} on the example rows. Nothing was registered."
+            f"The model packed for MLflow answers otherwise than the one that was judged: {found.tolist()}, expected "
+            f"{expected.tolist()} on the example rows. Nothing was registered."
         )
 
 

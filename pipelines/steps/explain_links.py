@@ -152,9 +152,12 @@ def _manifest_says(manifest: Manifest) -> dict[str, Any]:
 def _files(model: str, manifest: Manifest) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     """Yield what, key, hash and words of every file a snapshot was taken from or cut into."""
     for one in manifest.lineage:
-        for what, folder, sha256 in (("raw", "partitions", one.raw_sha256), ("clean", "clean", one.clean_sha256)):
-            if sha256 is not None:
-                yield f"{what} {one.name}", f"{model}/{folder}/{one.name}/{sha256}.parquet", sha256, {}
+        if one.raw_sha256 is not None:
+            key = f"{model}/partitions/{one.name}/{one.raw_sha256}.parquet"
+            yield f"raw {one.name}", key, one.raw_sha256, {}
+        if one.clean_sha256 != one.raw_sha256:  # a partition without bad rows is its own clean one
+            key = f"{model}/clean/{one.name}/{one.clean_sha256}.parquet"
+            yield f"clean {one.name}", key, one.clean_sha256, {"num_rows": one.num_rows}
     for what, side in (("training", manifest.training.train), ("holdout", manifest.holdout)):
         for partition in side.partitions:
             words = {"num_rows": partition.num_rows}

@@ -138,7 +138,7 @@ def _append(
             model_sha256=candidate.model_sha256,
             verdict_key=judged.verdict_key,
             verdict_sha256=judged.verdict_sha256,
-            reason=f"{candidate.algorithm}: all {len(evidence.verdict.results)} rules hold",
+            reason=f"{candidate.algorithm}: all {len(evidence.verdict.results)} checks hold",
             by=by,
         )
     except PromotionRefused:

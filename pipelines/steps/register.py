@@ -56,8 +56,8 @@ def _make_version(context: Context, evidence: Evidence) -> versions.Version:
         folder = Path(scratch) / "model"
         package.write_model_folder(
             folder,
-            load_model(model_file),
             model_file,
+            load_model,
             _features(context, manifest),
             probabilities=context.spec.training.task != "regression",
             papers=_papers(context, evidence, card),

@@ -14,7 +14,7 @@ from mlflow.models import Model
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from pipelines.classic.persistence import save_model
+from pipelines.classic.persistence import load_model, save_model
 from pipelines.classic.preprocessing import TableReader
 from pipelines.errors import RegistryError
 from pipelines.registry.package import Features, write_model_folder
@@ -41,12 +41,10 @@ COLUMNS: dict[str, tuple[pa.Array, str]] = {
 }
 
 
-def _model(table: pa.Table, path: Path, task: str = "binary") -> Pipeline:
+def _save(table: pa.Table, folder: Path, task: str = "binary") -> None:
     settings: dict[str, Any] = {"max_iter": 2, "min_samples_leaf": 1}
     kind = HistGradientBoostingClassifier if task == "binary" else HistGradientBoostingRegressor
-    model = make_pipeline(TableReader(table.column_names), kind(**settings)).fit(table, Y)
-    save_model(model, path)
-    return model
+    save_model(make_pipeline(TableReader(table.column_names), kind(**settings)).fit(table, Y), folder / "model.skops")
 
 
 def _features(table: pa.Table) -> Features:
@@ -54,11 +52,10 @@ def _features(table: pa.Table) -> Features:
     return Features(table, frozenset(missing))
 
 
-def _write(folder: Path, model: Any, features: Features, probabilities: bool = True) -> Path:
+def _write(folder: Path, features: Features, probabilities: bool = True, load: Any = load_model) -> Path:
     description = Model(run_id="run", model_id="m-1")
-    write_model_folder(
-        folder / "model", model, folder / "model.skops", features, probabilities, {"card.md": b"# m"}, description
-    )
+    papers = {"card.md": b"# m"}
+    write_model_folder(folder / "model", folder / "model.skops", load, features, probabilities, papers, description)
     return folder / "model"
 
 
@@ -66,8 +63,8 @@ def _write(folder: Path, model: Any, features: Features, probabilities: bool = T
 def test_a_column_of_each_type_is_declared_packed_and_answered(tmp_path: Path, name: str) -> None:
     column, declared = COLUMNS[name]
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], name: column})
-    model = _model(table, tmp_path / "model.skops")
-    packed = Model.load(_write(tmp_path, model, _features(table)))
+    _save(table, tmp_path)
+    packed = Model.load(_write(tmp_path, _features(table)))
     found = packed.signature.inputs.input_dict()[name].type
     assert str(found) == declared or (declared == "any" and "Any" in repr(found))
     assert packed.saved_input_example_info is not None
@@ -88,35 +85,51 @@ def test_a_column_of_each_type_is_declared_packed_and_answered(tmp_path: Path, n
 )
 def test_what_json_has_not_is_packed_without_an_example(tmp_path: Path, column: pa.Array) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "odd": column})
-    packed = Model.load(_write(tmp_path, _model(table, tmp_path / "model.skops"), _features(table)))
+    _save(table, tmp_path)
+    packed = Model.load(_write(tmp_path, _features(table)))
     assert packed.saved_input_example_info is None
 
 
 def test_a_regressor_answers_one_value_a_row(tmp_path: Path) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
-    model = _model(table, tmp_path / "model.skops", task="regression")
-    folder = _write(tmp_path, model, _features(table), probabilities=False)
+    _save(table, tmp_path, task="regression")
+    folder = _write(tmp_path, _features(table), probabilities=False)
     assert Model.load(folder).signature.outputs.to_dict()[0]["tensor-spec"]["shape"] == (-1,)
     assert mlflow.pyfunc.load_model(str(folder)).predict(pd.DataFrame({"x": [1.0, 2.0]})).shape == (2,)
 
 
 def test_a_batch_with_missing_integers_is_answered(tmp_path: Path) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "n": pa.array([1, 2, None, 4, 5, 6])})
-    folder = _write(tmp_path, _model(table, tmp_path / "model.skops"), _features(table))
+    _save(table, tmp_path)
+    folder = _write(tmp_path, _features(table))
     batch = pd.DataFrame({"x": [1.0, 2.0], "n": [np.nan, np.nan]})
     assert mlflow.pyfunc.load_model(str(folder)).predict(batch).shape == (2, 2)
 
 
 def test_a_folder_that_answers_otherwise_than_the_judged_model_is_refused(tmp_path: Path) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
-    judged = _model(table, tmp_path / "judged.skops")
-    judged.steps[-1][1]._baseline_prediction += 1
-    _model(table, tmp_path / "model.skops")
+    _save(table, tmp_path)
+
+    def load_another(path: Path) -> Pipeline:
+        model = load_model(path)
+        model.steps[-1][1]._baseline_prediction += 1
+        return model
+
     with pytest.raises(RegistryError, match="answers otherwise than the one that was judged"):
-        _write(tmp_path, judged, _features(table))
+        _write(tmp_path, _features(table), load=load_another)
+
+
+def test_the_description_tells_the_size_of_the_judged_file(tmp_path: Path) -> None:
+    table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    _save(table, tmp_path)
+    folder = _write(tmp_path, _features(table))
+    assert (folder / "model.skops").read_bytes() == (tmp_path / "model.skops").read_bytes()
+    told = Model.load(folder).model_size_bytes
+    assert told >= (tmp_path / "model.skops").stat().st_size
 
 
 def test_papers_lie_beside_the_model(tmp_path: Path) -> None:
     table = pa.table({"x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
-    folder = _write(tmp_path, _model(table, tmp_path / "model.skops"), _features(table))
+    _save(table, tmp_path)
+    folder = _write(tmp_path, _features(table))
     assert (folder / "tandem" / "card.md").read_text() == "# m"

@@ -209,7 +209,7 @@ def snapshot_in_store(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory)
         }
     )
     store = MemoryStore()
-    raw = _put_parquet(store, "tiny/partitions/all", rows())
+    raw = _put_parquet(store, "tiny/partitions/all", pa.concat_tables([rows(), rows().slice(0, 1)]))
     clean = _put_parquet(store, "tiny/clean/all", rows())
     store.write("tiny/reports/quality/report.html", b"<html></html>")
     validated = Validated(
@@ -218,8 +218,8 @@ def snapshot_in_store(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory)
         raw=(raw,),
         partitions=(clean,),
         quarantined=(),
-        num_rows_in=60,
-        num_rows_bad=0,
+        num_rows_in=61,
+        num_rows_bad=1,
         checks=(),
         report_key="tiny/reports/quality/report.html",
     )

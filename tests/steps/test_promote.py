@@ -56,7 +56,7 @@ def test_the_first_candidate_that_passes_becomes_champion(champions: Any) -> Non
     assert promoted == Promoted(
         model="tiny", version=1, ledger_seq=1, ledger_sha256=entry.sha256, previous_version=None
     )
-    assert (entry.by, entry.reason) == ("ada", "boosting: all 3 rules hold")
+    assert (entry.by, entry.reason) == ("ada", "boosting: all 3 checks hold")
     assert _alias(workshop.context) == 1
 
 
