@@ -11,11 +11,17 @@ import pyarrow.compute as pc
 
 from pipelines.classic.evaluation_arrays import Array
 from pipelines.errors import DataError
+from pipelines.spec.gates import Gates
 
 OVERALL = "all"
 MISSING = "(missing)"
 REST = "(rest)"
 MOST_SMALL_SLICES = 20
+
+
+def slice_columns(gates: Gates) -> list[str]:
+    """Return the columns whose values are measured apart: those of `slices`, and those that rules speak of."""
+    return list(dict.fromkeys([*gates.slices, *(rule.slice for rule in gates.rules if rule.slice is not None)]))
 
 
 def slices_of(table: pa.Table, columns: Sequence[str], minimum_rows: int) -> dict[str, Array]:

@@ -9,7 +9,7 @@ from pipelines.classic.evaluation import measure_all
 from pipelines.classic.evaluation_importance import importance_of
 from pipelines.classic.evaluation_models import Answers, answer, load_candidate, load_champion
 from pipelines.classic.evaluation_predictions import predictions_table, write_predictions
-from pipelines.classic.evaluation_slices import slices_of
+from pipelines.classic.evaluation_slices import slice_columns, slices_of
 from pipelines.classic.evaluation_tracking import is_shown, show
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_holdout, read_manifest
@@ -41,7 +41,7 @@ def evaluate(context: Context, candidate: Candidate) -> Evaluation:
         answers.truth,
         answers.challenger,
         answers.champion,
-        slices_of(holdout, spec.gates.slices, spec.gates.minimum_slice_rows),
+        slices_of(holdout, slice_columns(spec.gates), spec.gates.minimum_slice_rows),
         spec.gates.bootstrap_samples,
         seed_from(manifest.holdout.content_sha256),
     )

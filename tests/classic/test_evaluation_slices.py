@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.classic.evaluation_slices import MOST_SMALL_SLICES, slices_of
+from pipelines.classic.evaluation_slices import MOST_SMALL_SLICES, slice_columns, slices_of
 from pipelines.errors import DataError
+from pipelines.spec.gates import Gates
 
 
 def test_each_value_of_each_column_is_a_slice_and_so_are_missing_ones() -> None:
@@ -52,6 +53,17 @@ def test_many_rare_values_are_pooled_and_no_row_is_lost() -> None:
     assert {len(rows) for name, rows in slices.items() if name.startswith("c=r")} == {2}  # the largest of the small
     parts = np.concatenate([rows for name, rows in slices.items() if name != "all"])
     assert sorted(parts.tolist()) == list(range(len(values)))
+
+
+def test_columns_that_only_a_rule_speaks_of_are_sliced_too() -> None:
+    gates = Gates.model_validate({
+        "slices": ["origin"],
+        "rules": [
+            {"metric": "brier", "maximum": 0.2}, {"metric": "brier", "slice": "carrier", "maximum": 0.2},
+            {"metric": "roc_auc", "slice": "origin", "minimum": 0.5},
+        ],
+    })  # fmt: skip
+    assert slice_columns(gates) == ["origin", "carrier"]
 
 
 def test_a_slice_column_that_is_missing_or_nested_is_named() -> None:

@@ -6,10 +6,12 @@ import inspect
 from math import inf, nan
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.gates.bootstrap import percentile_interval, resampling_weights
 from pipelines.gates.judge import judge
 from pipelines.records import Evaluation, MetricValue, PairedDifference
 from pipelines.spec.gates import GateRule, Gates
@@ -339,3 +341,26 @@ def test_promotion_always_rests_on_a_rule_that_was_measured_and_holds(evidence: 
     if result == "promote":
         assert any("needs" in r.reason for r in results if r.rule != "minimum_rows")
         assert evidence.num_rows >= rules.minimum_rows
+
+
+# How often chance alone decides: paired errors of 400 rows, judged like an evaluation of them.
+
+
+def _share_promoted(evaluation, true_loss: float, trials: int = 300) -> float:
+    generator = np.random.default_rng(0)
+    rules = gates({"metric": "mae", "no_worse_than_champion_by": 0.1})
+    promoted = 0
+    for seed in range(trials):
+        differences = generator.normal(true_loss, 0.5, 400)
+        means = np.concatenate([weights @ differences / 400 for weights in resampling_weights(400, 300, seed)])
+        figure = (float(differences.mean()), *percentile_interval(means))
+        promoted += outcome(evaluation({}, {("mae", "all"): figure}), rules) == "promote"
+    return promoted / trials
+
+
+def test_a_challenger_that_is_worse_by_the_margin_is_promoted_about_once_in_40_times(evaluation) -> None:
+    assert 0.0 < _share_promoted(evaluation, true_loss=0.1) < 0.06
+
+
+def test_an_equal_challenger_passes_nearly_always_when_the_holdout_can_tell(evaluation) -> None:
+    assert _share_promoted(evaluation, true_loss=0.0) > 0.95

@@ -17,6 +17,7 @@ from pipelines.records import Candidate, Evaluation, Partition, Validated, Windo
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.registry.runs import connect
 from pipelines.spec import ModelSpec
+from pipelines.spec.gates import GateRule
 from pipelines.steps.context import Context
 from pipelines.steps.evaluate import evaluate
 from pipelines.steps.gate import gate
@@ -43,7 +44,9 @@ def _figure(figures: tuple[Any, ...], metric: str, slice_name: str = "all") -> A
 
 
 def _sliced(context: Context) -> Context:
-    gates = context.spec.gates.model_copy(update={"slices": ("kind",)})
+    """Return the surroundings with a rule on a slice, and nothing else that names its column."""
+    rule = GateRule(metric="brier", slice="kind", maximum=0.5)
+    gates = context.spec.gates.model_copy(update={"rules": (*context.spec.gates.rules, rule)})
     return Context(context.spec.model_copy(update={"gates": gates}), context.environment, context.store)
 
 
@@ -96,7 +99,7 @@ def test_figures_and_pictures_are_in_the_candidates_run(workshop) -> None:
     assert data.metrics["holdout/roc_auc_low"] == _figure(evaluation.metrics, "roc_auc").low
     assert data.metrics["holdout by kind/roc_auc a"] == _figure(evaluation.metrics, "roc_auc", "kind=a").value
     assert data.tags["tandem.evaluation_sha256"] == evaluation.sha256
-    assert _shown(context, candidate) == PICTURES
+    assert _shown(context, candidate) == PICTURES | {"slices_brier"}
 
 
 def test_a_run_that_was_left_half_shown_is_shown_whole(workshop, monkeypatch) -> None:
@@ -200,10 +203,12 @@ def test_a_champion_that_is_not_whole_is_named(workshop, what: str, how: str) ->
     store = workshop.context.store
     entry = champion_entry(read_ledger(store, "tiny"))
     record = read_record(store, entry.candidate_key, Candidate)
+    candidate = workshop.candidate()
     _damage(store, record.model_key if what == "model" else entry.candidate_key, how)
+    stored = _keys(workshop.context)
     with pytest.raises(IntegrityError, match=r"champion version 1 \(ledger entry 1\) is not whole: .*not judged"):
-        evaluate(workshop.context, workshop.candidate())
-    assert list(store.list("tiny/predictions/")) == []
+        evaluate(workshop.context, candidate)
+    assert _keys(workshop.context) == stored
 
 
 def test_a_champion_whose_snapshot_is_gone_is_not_compared(workshop) -> None:
