@@ -24,7 +24,7 @@ from pipelines.steps.gate import gate
 from pipelines.steps.promote import promote
 from pipelines.steps.register import register
 from pipelines.steps.snapshot import snapshot
-from pipelines.store.verified import read_record
+from pipelines.store.verified import read_record, write_record
 
 PICTURES = {"roc", "precision_recall", "calibration", "slices_roc_auc", "slices_log_loss", "importance"}
 
@@ -156,19 +156,17 @@ def test_a_challenger_meets_the_champion_on_the_same_rows(workshop) -> None:
 
 
 def test_the_whole_way_from_evidence_to_champion_and_on_to_the_next(workshop) -> None:
+    gates = workshop.context.spec.gates  # thirty rows show little: only a wide margin lets the second one pass
+    wide = gates.rules[1].model_copy(update={"no_worse_than_champion_by": 0.9})
+    gates = gates.model_copy(update={"rules": (gates.rules[0], wide)})
+    spec = workshop.context.spec.model_copy(update={"gates": gates})
+    context = Context(spec, workshop.context.environment, workshop.context.store)
     for version in (1, 2):
-        candidate = workshop.candidate()
-        evaluation = evaluate(workshop.context, candidate)
+        candidate = workshop.candidate().model_copy(update={"spec_sha256": spec.sha256})
+        write_record(context.store, "tiny/candidates", candidate)
+        evaluation = evaluate(context, candidate)
         assert evaluation.champion_version == (None if version == 1 else 1)
-        gates = workshop.context.spec.gates  # thirty rows show little: only a wide margin lets the second one pass
-        wide = gates.rules[1].model_copy(update={"no_worse_than_champion_by": 0.9})
-        spec = workshop.context.spec.model_copy(
-            update={"gates": gates.model_copy(update={"rules": (gates.rules[0], wide)})}
-        )
-        context = Context(spec, workshop.context.environment, workshop.context.store)
-        own = candidate.model_copy(update={"spec_sha256": spec.sha256})
-        context.store.write(f"tiny/candidates/{own.sha256}.json", own.to_bytes())
-        judged = gate(context, own, evaluate(context, own))
+        judged = gate(context, candidate, evaluation)
         assert promote(context, register(context, judged), "ada").version == version
 
 
@@ -179,7 +177,7 @@ def test_a_champion_that_learnt_from_these_rows_makes_the_gate_hold(workshop) ->
     candidate = workshop.candidate()
     reference = snapshot(context, _validated(context))
     candidate = candidate.model_copy(update={"snapshot_id": reference.snapshot_id})
-    context.store.write(f"tiny/candidates/{candidate.sha256}.json", candidate.to_bytes())
+    write_record(context.store, "tiny/candidates", candidate)
     evaluation = evaluate(context, candidate)
     assert "rows that a share of 0.8 of keys" in str(evaluation.champion_saw_holdout)
     with pytest.raises(GateFailed, match="held, champion stays: roc_auc: the comparison is unfair, the champion was"):
