@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -174,7 +175,7 @@ def _mean(rows: Rows, column: str, values: Mapping[str, Any]) -> Aggregate | Non
 
 def _sum(rows: Rows, column: str, values: Mapping[str, Any]) -> Aggregate | None:
     number = _summable(rows, column)
-    return None if number is None else Aggregate((f"sum({number})",), lambda total: total or 0)
+    return None if number is None else Aggregate((f"sum({number})",), _total)
 
 
 def _standard_deviation(rows: Rows, column: str, values: Mapping[str, Any]) -> Aggregate | None:
@@ -235,6 +236,10 @@ def _quantiles(rows: Rows, column: str, values: Mapping[str, Any]) -> Ranked | N
         return [round((count - 1) * (share * 100 / 100)) for share in shares] if count else []
 
     return Ranked(column, nearest_ranks, lambda found: found or [NAN] * len(shares))
+
+
+def _total(value: Any) -> Any:
+    return int(value) if isinstance(value, Decimal) else value or 0  # Arrow gives a sum of integers as a decimal
 
 
 def _or_nan(value: Any) -> Any:

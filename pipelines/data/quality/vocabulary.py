@@ -17,16 +17,14 @@ from typing import Any
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import best_match
 
-COLUMN_MAP_KWARGS = ("column", "mostly", "row_condition", "condition_parser")
-
-TYPES_WITHOUT_SCHEMA: dict[str, tuple[str, ...]] = {
-    "expect_column_values_to_be_dateutil_parseable": (),
-    "expect_column_values_to_be_decreasing": ("strictly",),
-    "expect_column_values_to_be_increasing": ("strictly",),
-    "expect_column_values_to_be_json_parseable": (),
-    "expect_column_values_to_match_json_schema": ("json_schema",),
+TYPES_WITHOUT_SCHEMA: dict[str, dict[str, bool]] = {
+    "expect_column_values_to_be_dateutil_parseable": {},
+    "expect_column_values_to_be_decreasing": {"strictly": False},
+    "expect_column_values_to_be_increasing": {"strictly": False},
+    "expect_column_values_to_be_json_parseable": {},
+    "expect_column_values_to_match_json_schema": {"json_schema": True},
 }
-"""Type of expectation and its kwargs beside those of every column map expectation."""
+"""Type of expectation, its kwargs beside those of every column map expectation, and whether each must be given."""
 
 TYPES_FOR_DATABASES_ONLY = frozenset(
     {
@@ -88,7 +86,8 @@ def expectation_types() -> dict[str, ExpectationType]:
     types = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != "index.json"]
     column_map = next(kind for kind in types if kind.name == "expect_column_values_to_be_unique").schemas
     for name, kwargs in TYPES_WITHOUT_SCHEMA.items():
-        types.append(ExpectationType(name, ("column",), column_map | {kwarg: {} for kwarg in kwargs}))
+        required = ("column", *(kwarg for kwarg, is_required in kwargs.items() if is_required))
+        types.append(ExpectationType(name, required, column_map | {kwarg: {} for kwarg in kwargs}))
     return {kind.name: kind for kind in types if kind.name not in TYPES_FOR_DATABASES_ONLY}
 
 

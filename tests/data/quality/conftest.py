@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.data.quality.rows import Rows, open_rows
 from pipelines.data.quality.suite import build_suite
+from pipelines.spec.model import ModelSpec
 from pipelines.spec.quality import ExpectationSpec, Quality
 
 
@@ -49,3 +50,19 @@ def findings_of(with_rows: Callable[..., Any]) -> Callable[..., Any]:
         return with_rows(parts, lambda rows: judge(rows, build_suite(quality, "spec.yaml")))
 
     return find
+
+
+@pytest.fixture(scope="session")
+def spec() -> ModelSpec:
+    """A spec of a model named `tiny`, without expectations."""
+    return ModelSpec.model_validate(
+        {
+            "kind": "classic",
+            "name": "tiny",
+            "description": "Tells whether y follows from x.",
+            "source": {"type": "files", "paths": ["rows.csv"], "format": "csv", "key_columns": ["id"]},
+            "holdout": {"by": "key", "share": 0.5},
+            "training": {"task": "binary", "target": "y", "features": ["x"], "budget": {"trials": 1}},
+            "gates": {"rules": [{"metric": "roc_auc", "minimum": 0.6}]},
+        }
+    )
