@@ -33,6 +33,7 @@ __all__ = [
 
 PLAN_TAG = "tandem.plan_id"
 TRIAL_TAG = "tandem.trial"
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"  # which of its pages MLflow shows
 PARENT_TAG = "mlflow.parentRunId"  # MLflow's own: its web UI nests by it
 LONGEST_VALUE = 500  # characters; MLflow refuses longer parameters on some backends
 
@@ -167,7 +168,7 @@ def run_url(environment: Environment, run_id: str) -> str:
 def _create_experiment(client: MlflowClient, environment: Environment, model: str) -> Experiment:
     location = f"{environment.mlflow.artifact_root.rstrip('/')}/{model}"
     try:
-        client.create_experiment(model, artifact_location=location)
+        client.create_experiment(model, artifact_location=location, tags={KIND_TAG: KIND})
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # else another process made it first, which is as good
             raise

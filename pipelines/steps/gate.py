@@ -13,7 +13,7 @@ from pipelines.errors import GateFailed, RegistryError, UsageError
 from pipelines.gates import wording
 from pipelines.gates.judge import judge
 from pipelines.records import Candidate, Evaluation, Judged, Verdict
-from pipelines.registry.runs import log_artifact, set_tags
+from pipelines.registry.runs import finish_run, log_artifact, set_tags
 from pipelines.steps.context import Context
 from pipelines.store.verified import read_record, write_record
 
@@ -90,3 +90,4 @@ def _show(context: Context, candidate: Candidate, verdict: Verdict, page: str) -
         log_artifact(context.environment, candidate.mlflow_run_id, path)
     tags = {VERDICT_TAG: verdict.outcome, VERDICT_HASH_TAG: verdict.sha256}
     set_tags(context.environment, candidate.mlflow_run_id, tags)
+    finish_run(context.environment, candidate.mlflow_run_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,8 +11,6 @@ from pipelines.records import Judged, RunRequest, Verdict
 from pipelines.steps.context import Context
 from pipelines.steps.run import run_step
 from pipelines.store.verified import read_record
-
-LOG = logging.getLogger(__name__)
 
 
 def run_training(model: str, request: RunRequest) -> dict[str, Any]:
@@ -31,14 +28,12 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
     left: dict[str, Any] = {}
 
     def step(name: str, *records: Any) -> Any:
-        LOG.info("%s ...", name)
         left[name] = run_step(name, model, *records)
         return left[name]
 
     step("reconcile")
     validated = step("validate", step("ingest", asked))
     plan = step("plan", step("snapshot", validated), asked)
-    LOG.info("search with %d worker(s) ...", plan["workers"])
     left["search"] = _search(model, plan)
     candidate = step("train", plan, left["search"])
     judged = step("gate", candidate, step("evaluate", candidate))

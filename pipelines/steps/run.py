@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -11,6 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.errors import UsageError
 from pipelines.records import Record
 from pipelines.steps.context import Context
+from pipelines.steps.headlines import headline
+
+LOG = logging.getLogger(__name__)
 
 TRAINING_STEPS = (
     "ingest",
@@ -47,7 +51,9 @@ def run_step_in(context: Context, name: str, *arguments: Any) -> Any:
             f"Step {name} takes {len(hints)} record(s) ({', '.join(hints)}); found {len(arguments)}. Nothing was run."
         )
     records = [_to_record(name, key, hints[key], value) for key, value in zip(hints, arguments, strict=True)]
-    return function(context, *records).to_dict()
+    left = function(context, *records)
+    LOG.info("%s: %s", name, headline(left))
+    return left.to_dict()
 
 
 def _to_record(step: str, name: str, hint: Any, value: Any) -> Any:

@@ -1,0 +1,88 @@
+"""Say in one line what a step left, for logs: the person on call reads these before anything else."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from pipelines.records import (
+    Candidate,
+    Evaluation,
+    Ingested,
+    Judged,
+    Promoted,
+    Record,
+    Registered,
+    SearchPlan,
+    SearchShare,
+    SnapshotRef,
+    Validated,
+)
+from pipelines.registry.alias import Reconciled
+
+
+@singledispatch
+def headline(record: Record) -> str:
+    """Return what a record says, in one line."""
+    return type(record).__name__
+
+
+@headline.register
+def _(record: Ingested) -> str:
+    changed = "".join(f"; the source of {change.name} is not what it was" for change in record.changed)
+    return f"{record.num_rows:,} rows in {len(record.partitions)} partitions, {len(record.new)} of them new{changed}"
+
+
+@headline.register
+def _(record: Validated) -> str:
+    statuses = [check.status for check in record.checks]
+    checks = ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses), reverse=True))
+    return f"{record.num_rows_bad:,} of {record.num_rows_in:,} rows quarantined; checks: {checks or 'none'}"
+
+
+@headline.register
+def _(record: SnapshotRef) -> str:
+    rows = f"{record.num_rows_train:,} rows to train on, {record.num_rows_holdout:,} held out"
+    return f"{rows}; snapshot {record.snapshot_id[:12]}"
+
+
+@headline.register
+def _(record: SearchPlan) -> str:
+    budget = f"{record.budget_seconds:g} s" if record.budget_trials is None else f"{record.budget_trials} trials"
+    return f"{budget} for the search, {record.workers} worker(s)"
+
+
+@headline.register
+def _(record: SearchShare) -> str:
+    return f"{record.num_trials} trials in {record.seconds:.1f} s"
+
+
+@headline.register
+def _(record: Candidate) -> str:
+    return f"candidate {record.sha256[:12]}: {record.algorithm}"
+
+
+@headline.register
+def _(record: Evaluation) -> str:
+    overall = [metric for metric in record.metrics if metric.slice == "all" and metric.value is not None]
+    against = "no champion yet" if record.champion_version is None else f"beside version {record.champion_version}"
+    return f"{', '.join(f'{one.metric} {one.value:.4f}' for one in overall)} on {record.num_rows:,} rows; {against}"
+
+
+@headline.register
+def _(record: Judged) -> str:
+    return f"verdict {record.outcome}"
+
+
+@headline.register
+def _(record: Registered) -> str:
+    return f"version {record.version} stands in MLflow and does not serve yet"
+
+
+@headline.register
+def _(record: Promoted) -> str:
+    return f"version {record.version} is champion, by ledger entry {record.ledger_seq}"
+
+
+@headline.register
+def _(record: Reconciled) -> str:
+    return record.message
