@@ -51,18 +51,24 @@ def load_candidate(store: Store, candidate: Candidate) -> Any:
         return load_model(path)
 
 
-def load_champion(store: Store, model: str, ours: Manifest) -> Champion | None:
-    """Return the champion by the ledger, or None before the first promotion.
+def load_champion(store: Store, ours: Candidate, snapshot: Manifest) -> Champion | None:
+    """Return the champion that a candidate has to beat, by the ledger; None where there was none.
+
+    For a candidate that was promoted and serves it is the one that served before: a run that is repeated finds the
+    evidence it found, and a model is never held against itself.
 
     Args:
         store: Where ledger, candidate records, models and snapshots are.
-        model: Whose champion.
-        ours: The snapshot that it is to be judged on.
+        ours: The candidate.
+        snapshot: What both are to be judged on.
 
     Raises:
         IntegrityError: If the ledger, or the champion's record, model or snapshot, is gone or not what was written.
     """
-    entry = champion_entry(read_ledger(store, model))
+    entries = read_ledger(store, ours.model)
+    while entries and entries[-1].action == "promote" and entries[-1].candidate_sha256 == ours.sha256:
+        entries = entries[:-1]
+    entry = champion_entry(entries)
     if entry is None:
         return None
     try:
@@ -72,12 +78,13 @@ def load_champion(store: Store, model: str, ours: Manifest) -> Champion | None:
                 f"its record names model {candidate.model_sha256}, and the ledger names {entry.model_sha256}."
             )
         estimator = load_candidate(store, candidate)
-        theirs = read_manifest(store, model, candidate.snapshot_id)
-        return Champion(entry, estimator, champion_saw_holdout(store, ours, theirs))
+        theirs = read_manifest(store, ours.model, candidate.snapshot_id)
+        return Champion(entry, estimator, champion_saw_holdout(store, snapshot, theirs))
     except (ObjectMissing, IntegrityError) as error:
         raise IntegrityError(
-            f"{model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} The candidate "
-            "was not judged, since nothing could be compared; put the object back, or roll back to a whole version."
+            f"{ours.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} The "
+            "candidate was not judged, since nothing could be compared; put the object back, or roll back to a whole "
+            "version."
         ) from error
 
 

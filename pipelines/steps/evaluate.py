@@ -34,7 +34,7 @@ def evaluate(context: Context, candidate: Candidate) -> Evaluation:
     manifest = read_manifest(store, spec.name, candidate.snapshot_id)
     holdout = read_holdout(store, spec.name, candidate.snapshot_id)
     challenger = load_candidate(store, candidate)
-    champion = load_champion(store, spec.name, manifest)
+    champion = load_champion(store, candidate, manifest)
     answers = answer(spec.training, holdout, challenger, champion)
     figures = measure_all(
         spec.training.task,

@@ -23,6 +23,7 @@ from pipelines.steps.evaluate import evaluate
 from pipelines.steps.gate import gate
 from pipelines.steps.promote import promote
 from pipelines.steps.register import register
+from pipelines.steps.roll_back import roll_back
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.verified import read_record, write_record
 
@@ -167,7 +168,23 @@ def test_the_whole_way_from_evidence_to_champion_and_on_to_the_next(workshop) ->
         evaluation = evaluate(context, candidate)
         assert evaluation.champion_version == (None if version == 1 else 1)
         judged = gate(context, candidate, evaluation)
-        assert promote(context, register(context, judged), "ada").version == version
+        promoted = promote(context, register(context, judged), "ada")
+        assert (promoted.version, promoted.ledger_seq) == (version, version)
+        assert evaluate(context, candidate) == evaluation  # a champion is not held against itself
+        again = promote(context, register(context, gate(context, candidate, evaluation)), "ada")
+        assert again == promoted
+
+
+def test_a_champion_by_rollback_is_the_one_to_beat_for_the_version_that_it_replaced(workshop) -> None:
+    workshop.promote_one()
+    workshop.promote_one()
+    store = workshop.context.store
+    first, second = (read_record(store, entry.candidate_key, Candidate) for entry in read_ledger(store, "tiny"))
+    assert evaluate(workshop.context, second).champion_version == 1
+    assert evaluate(workshop.context, first).champion_version == 2
+    roll_back(workshop.context, to=1, reason="late flights", by="ada")
+    again = evaluate(workshop.context, second)
+    assert (again.champion_version, again.champion_ledger_sha256) == (1, read_ledger(store, "tiny")[-1].sha256)
 
 
 def test_a_champion_that_learnt_from_these_rows_makes_the_gate_hold(workshop) -> None:
