@@ -63,8 +63,8 @@ def replay(schedule: Schedule, table: pa.Table, training: Training) -> Pipeline:
     if answered != schedule.predictions_sha256:
         different = {name: f"{was} then, {libraries().get(name)} now" for name, was in schedule.libraries.items()}
         raise IntegrityError(
-            f"The replayed model answers differently: {answered[:16]} instead of {schedule.predictions_sha256[:16]}; the "
-            f"training rows, the processor or the libraries ({different}) are others. The replay was not used."
+            f"The replayed model answers differently: {answered[:16]} instead of {schedule.predictions_sha256[:16]}; "
+            f"the training rows, the processor or the libraries ({different}) are others. The replay was not used."
         )
     return model
 

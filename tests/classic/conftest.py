@@ -49,13 +49,13 @@ def make_training(task: str = "binary", **changes: Any) -> Training:
     return Training.model_validate({**fields, **changes})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def table() -> Callable[..., pa.Table]:
     """Rows of every kind of column: `table(num_rows, task, seed)`."""
     return make_table
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def training() -> Callable[..., Training]:
     """A training section for those rows: `training(task, **changes)`."""
     return make_training
@@ -64,7 +64,7 @@ def training() -> Callable[..., Training]:
 Planned = tuple[SearchDetail, Rows, SearchRows]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def planned() -> Callable[..., Planned]:
     """A plan and its rows: `planned(task, trials, seconds, num_rows, **changes)`."""
 
