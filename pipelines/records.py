@@ -307,3 +307,13 @@ class Promoted(Record):
     ledger_seq: int
     ledger_sha256: str
     previous_version: int | None
+
+
+class Reconciled(Record):
+    """What became of the alias: it stood right, was healed after a crash, or was moved back from somebody's hand."""
+
+    model: str
+    outcome: Literal["right", "healed", "moved_back"]
+    version: int | None
+    found_version: int | None
+    message: str

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import IntegrityError, RegistryError
-from pipelines.records import LedgerEntry, Record
+from pipelines.records import LedgerEntry, Reconciled, Record
 from pipelines.registry.connection import NOTHING_CHANGED, connect, translated, written
 from pipelines.registry.ledger import champion_entry, entry_key, read_ledger
 from pipelines.spec import Environment
@@ -33,16 +33,6 @@ class Shadow(Record):
     version: int | None
     witness_seq: int | None = None
     witness_sha256: str | None = None
-
-
-class Reconciled(Record):
-    """What became of the alias: it stood right, was healed after a crash, or was moved back from somebody's hand."""
-
-    model: str
-    outcome: Literal["right", "healed", "moved_back"]
-    version: int | None
-    found_version: int | None
-    message: str
 
 
 def read_shadow(environment: Environment, model: str, outcome: str = NOTHING_CHANGED) -> Shadow:

@@ -10,6 +10,7 @@ from pipelines.records import (
     Ingested,
     Judged,
     Promoted,
+    Reconciled,
     Record,
     Registered,
     SearchPlan,
@@ -17,7 +18,6 @@ from pipelines.records import (
     SnapshotRef,
     Validated,
 )
-from pipelines.registry.alias import Reconciled
 
 
 @singledispatch

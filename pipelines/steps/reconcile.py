@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.registry.alias import Reconciled, follow_ledger
+from pipelines.records import Reconciled
+from pipelines.registry.alias import follow_ledger
 from pipelines.steps.context import Context
 
 
