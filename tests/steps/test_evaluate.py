@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
 
-from pipelines.data.snapshots import read_holdout, read_manifest
+from pipelines.classic.persistence import save_model
+from pipelines.classic.preprocessing import TableReader
+from pipelines.data.snapshots import read_holdout, read_manifest, read_training
 from pipelines.errors import GateFailed, IntegrityError, ObjectMissing, RegistryError
 from pipelines.records import Candidate, Evaluation, Partition, Validated, Window, sha256_of
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.registry.runs import connect
 from pipelines.spec import ModelSpec
 from pipelines.spec.gates import GateRule
+from pipelines.spec.training import METRICS_BY_TASK
 from pipelines.steps.context import Context
 from pipelines.steps.evaluate import evaluate
 from pipelines.steps.gate import gate
@@ -136,6 +142,40 @@ def test_each_slice_is_measured(workshop) -> None:
     assert {figure.slice for figure in evaluation.metrics} == {"all", "kind=a", "kind=b"}
     sizes = {figure.slice: figure.num_rows for figure in evaluation.metrics}
     assert sizes["kind=a"] + sizes["kind=b"] == sizes["all"] == evaluation.num_rows
+
+
+def _trained(workshop: Any, task: str, target: str) -> tuple[Context, Candidate]:
+    """Return surroundings of another task on the same snapshot, and a stored candidate for it."""
+    base = workshop.context.spec
+    training = base.training.model_copy(update={"task": task, "target": target, "features": ("n", "y")})
+    spec = base.model_copy(update={"training": training})
+    context = Context(spec, workshop.context.environment, workshop.context.store)
+    boosting = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    rows = read_training(context.store, workshop.snapshot)
+    model = make_pipeline(TableReader(["n", "y"]), boosting(max_iter=2, min_samples_leaf=2))
+    model.fit(rows, rows[target].to_numpy(zero_copy_only=False))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.skops"
+        save_model(model, path)
+        sha256 = sha256_of(path.read_bytes())
+        context.store.upload(f"tiny/models/{sha256}/model.skops", path)
+    own = {"model_sha256": sha256, "model_key": f"tiny/models/{sha256}/model.skops"}
+    return context, workshop.candidate().model_copy(update=own)
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "pictures"),
+    [
+        ("multiclass", "kind", {"confusion", "calibration", "slices_log_loss", "importance"}),
+        ("regression", "x", {"predicted_against_actual", "residuals", "slices_rmse", "importance"}),
+    ],
+)
+def test_other_tasks_have_their_own_metrics_and_pictures(workshop, task: str, target: str, pictures: set[str]) -> None:
+    context, candidate = _trained(workshop, task, target)
+    evaluation = evaluate(context, candidate)
+    assert {figure.metric for figure in evaluation.metrics} == set(METRICS_BY_TASK[task])
+    assert all(figure.value is not None for figure in evaluation.metrics)
+    assert _shown(context, candidate) == pictures
 
 
 def test_a_challenger_meets_the_champion_on_the_same_rows(workshop) -> None:
