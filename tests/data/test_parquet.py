@@ -42,6 +42,18 @@ def test_dictionaries_that_differ_between_batches_do_not_change_the_bytes(tmp_pa
     assert file_sha256(tmp_path / "parts") == file_sha256(tmp_path / "whole")
 
 
+def test_a_dictionary_holds_no_value_of_rows_that_are_not_there(tmp_path) -> None:
+    kind = pa.dictionary(pa.int8(), pa.string(), ordered=True)
+    names = pa.DictionaryArray.from_arrays(pa.array([1, 0, 2, 1], pa.int8()), ["in", "also in", "secret"], ordered=True)
+    table = pa.table({"name": names}).filter(pa.array([True, True, False, True]))
+    path = written(tmp_path / "filtered", table, 10)
+    assert b"secret" not in path.read_bytes()
+    assert pq.read_table(path).schema.field("name").type == kind
+    assert pq.read_table(path)["name"].to_pylist() == ["also in", "in", "also in"]
+    turned = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int8()), ["also in", "in"], ordered=True)
+    assert file_sha256(written(tmp_path / "turned", pa.table({"name": turned}), 10)) == file_sha256(path)
+
+
 def test_rows_come_back_as_they_were_in_row_groups_of_one_size(tmp_path) -> None:
     table = rows(2 * ROW_GROUP_ROWS + 5)
     path = written(tmp_path / "file", table, 10_000)

@@ -139,6 +139,11 @@ def test_another_process_gives_the_same_bytes(tmp_path) -> None:
     assert there == profile_parquet(tmp_path / "rows.parquet").sha256
 
 
+def test_the_order_of_rows_changes_nothing() -> None:
+    table = rows().select(["hour", "city", "note", "late"])
+    assert profile_table(table.take(list(range(table.num_rows))[::-1])) == profile_table(table)
+
+
 def test_minus_zero_is_zero() -> None:
     minus, zero = pa.table({"x": [-0.0, 1.0]}), pa.table({"x": [0.0, 1.0]})
     assert profile_table(minus) == profile_table(zero)

@@ -165,8 +165,10 @@ def test_what_training_may_read_does_not_name_a_held_out_object(written: Written
 
 
 def alter(store: Store, key: str) -> None:
+    """Change one byte; that of a manifest so that it still is a manifest."""
     data = bytearray(store.read(key))
-    data[len(data) // 2] ^= 1
+    place = data.index(b'"num_rows":5') + 11 if key.endswith(".json") else len(data) // 2
+    data[place] ^= 1
     store.write(key, bytes(data))
 
 

@@ -139,7 +139,7 @@ def test_by_key_a_larger_share_keeps_all_that_a_smaller_one_held_out(tmp_path) -
 
 def test_by_key_another_salt_chooses_other_keys(tmp_path) -> None:
     values = list(range(1000))
-    other = BY_KEY.model_copy(update={"salt": "it's another"})
+    other = BY_KEY.model_copy(update={"salt": "it's änother"})
     assert sides(tmp_path, ids(values), other)[1] == expected_holdout(values, other)
     assert sides(tmp_path, ids(values), other) != sides(tmp_path, ids(values), BY_KEY)
 

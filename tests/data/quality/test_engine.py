@@ -272,3 +272,66 @@ def test_every_verdict_and_count_is_that_of_great_expectations_on_pandas(
         if not same(one, other)
     ]
     assert not differences, "\n".join(map(str, differences))
+
+
+USUAL = (
+    ("table_row_count_to_be_between", {"min_value": 1}),
+    ("table_columns_to_match_set", {"column_set": SCHEMA.names}),
+    ("column_to_exist", {"column": "i"}),
+    ("column_values_to_not_be_null", {"column": "d"}),
+    ("column_values_to_be_null", {"column": "b"}),
+    ("column_values_to_be_between", {"column": "f", "min_value": 0}),
+    ("column_values_to_be_between", {"column": "t", "min_value": "2013-01-01T00:00:00"}),
+    ("column_values_to_be_in_set", {"column": "s", "value_set": ["a"]}),
+    ("column_values_to_not_be_in_set", {"column": "i", "value_set": [1]}),
+    ("column_values_to_be_unique", {"column": "z"}),
+    ("compound_columns_to_be_unique", {"column_list": ["i", "s"]}),
+    ("column_values_to_match_regex", {"column": "s", "regex": "^[a-z]"}),
+    ("column_values_to_not_match_regex", {"column": "s", "regex": "[<>]"}),
+    ("column_value_lengths_to_be_between", {"column": "s", "max_value": 9}),
+    ("column_value_lengths_to_equal", {"column": "s", "value": 1}),
+    ("column_mean_to_be_between", {"column": "b", "min_value": 0}),
+    ("column_min_to_be_between", {"column": "i", "min_value": 0}),
+    ("column_max_to_be_between", {"column": "f", "max_value": 9}),
+    ("column_sum_to_be_between", {"column": "j", "min_value": 0}),
+    ("column_stdev_to_be_between", {"column": "f", "min_value": 0}),
+    ("column_median_to_be_between", {"column": "f", "min_value": 0}),
+    (
+        "column_quantile_values_to_be_between",
+        {"column": "i", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0, 1]]}},
+    ),
+    ("column_unique_value_count_to_be_between", {"column": "s", "min_value": 0}),
+    ("column_proportion_of_non_null_values_to_be_between", {"column": "s", "min_value": 0}),
+    ("column_distinct_values_to_be_in_set", {"column": "s", "value_set": ["a"]}),
+    ("column_pair_values_a_to_be_greater_than_b", {"column_A": "i", "column_B": "f"}),
+)
+ROWS = [dict.fromkeys(SCHEMA.names), {"i": 1, "j": 1, "f": 1.0, "g": 1.0, "s": "a", "b": True}]
+
+
+def test_the_usual_checks_load_no_rows_into_memory(
+    with_rows: Callable[..., Any], quality_of: Callable[..., Quality]
+) -> None:
+    def computed_in_pandas(rows: Rows) -> set[str]:
+        engine = FactsEngine(rows)
+        suite = build_suite(quality_of(*USUAL), "spec.yaml")
+        engine.prepare(suite)
+        assert not [expectation for expectation in suite if "crashed" in result(quiet(engine), expectation)]
+        assert engine._loaded is None
+        return engine.in_pandas
+
+    # a share is computed from counts alone, which Great Expectations does itself
+    assert with_rows([pa.Table.from_pylist(ROWS, SCHEMA)], computed_in_pandas) == {"column.non_null_proportion"}
+
+
+def test_what_nobody_prepared_for_is_computed_and_never_taken_for_good(
+    with_rows: Callable[..., Any], quality_of: Callable[..., Quality]
+) -> None:
+    def unprepared(rows: Rows) -> list[dict[str, Any]]:
+        return [result(quiet(FactsEngine(rows)), expectation) for expectation in build_suite(quality, "spec.yaml")]
+
+    quality = quality_of(*[each for each in USUAL if each[1].get("column") not in {"t", "z", "d"}])
+    table = pa.Table.from_pylist(ROWS, SCHEMA)
+    found = with_rows([table], unprepared)
+    expected = by_pandas([table], quality)
+    assert [each.get("success") for each in found] == [each.get("success") for each in expected]
+    assert [each.get("unexpected_count") for each in found] == [each.get("unexpected_count") for each in expected]
