@@ -51,7 +51,7 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
         self._facts = Facts(rows)
         self._known: dict[Any, Aggregate | Ranked] = {}
         self._conditions: dict[Any, Condition] = {}
-        self._must_be_real: set[Any] = set()
+        self._unread: set[Any] = set()
         self._resolved: dict[Any, Any] = {}
         self._crashed: dict[Any, MetricResolutionError] = {}
         self._loaded: tuple[str, ...] | None = None
@@ -69,12 +69,12 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
                 self._facts.want(rule)
         self._facts.compute()
         self._conditions = {key: rule for key, rule in self._conditions.items() if self._facts.is_sure(rule)}
-        pending = [metric for key, metric in metrics.items() if not self._has_answer(metric)]
-        while pending:  # whatever pandas computes, it computes from real series, not from what stands in for them
-            for needed in pending.pop().metric_dependencies.values():
-                if needed.id not in self._must_be_real:
-                    self._must_be_real.add(needed.id)
-                    pending.append(needed)
+        self._unread = {key for key, metric in metrics.items() if _is_series(metric.metric_name)}
+        pending = [metric for metric in metrics.values() if not self._has_answer(metric)]
+        while pending:  # whatever pandas computes, it computes from real series
+            needed = pending.pop().metric_dependencies.values()
+            pending += [metric for metric in needed if metric.id in self._unread]
+            self._unread -= {metric.id for metric in needed}
 
     def resolve_metrics(
         self,
@@ -96,10 +96,17 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
         """Return which rows an expectation calls bad: a condition, or their numbers over all files; None if unknown."""
         name = f"{getattr(expectation, 'map_metric', None)}{_COUNT}"
         metric = next((metric for metric in self._needed(expectation) if metric.metric_name == name), None)
-        if metric is None or metric.id in self._conditions:
-            return self._conditions[metric.id] if metric else None
-        series = self._resolved.pop(metric.metric_dependencies["unexpected_condition"].id, (None,))[0]
-        return None if series is None else series.index.to_numpy()[series.to_numpy(dtype=bool)]
+        if metric is None:
+            return None
+        if metric.id in self._conditions:
+            return self._conditions[metric.id]
+        found = self._resolved.pop(metric.metric_dependencies["unexpected_condition"].id, None)
+        return None if found is None else found[0].index.to_numpy()[found[0].to_numpy(dtype=bool)]
+
+    def close(self) -> None:
+        """Let go of what was loaded."""
+        self.batch_manager.batch_data_cache.clear()
+        self._resolved.clear()
 
     def duplicates_table(self, rule: Condition) -> str:
         """Return the table of the keys that stand in several rows."""
@@ -124,8 +131,10 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
 
     def _has_answer(self, metric: MetricConfiguration) -> bool:
         name = metric.metric_name
-        if metric.id in self._conditions or name in {"table.columns", "table.column_types"} or name.endswith(_VALUES):
+        if name in {"table.columns", "table.column_types"} or name.endswith(_VALUES) or metric.id in self._unread:
             return True
+        if metric.id in self._conditions:
+            return not _is_series(name)
         if metric.id not in self._known:
             return False
         try:
@@ -142,9 +151,8 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
             return self.rows.schema.names
         if name.endswith(_VALUES):
             return []
-        if _is_series(name):
-            stands_in = metric.id not in self._must_be_real  # nobody who computes with it will read it
-            return (None, {}, {}) if stands_in else self._in_pandas(metric, metrics, runtime)
+        if metric.id in self._unread:
+            return None  # whoever would compute with it has its answer already, and crashes if it reads this
         if not self._has_answer(metric):
             return self._in_pandas(metric, metrics, runtime)
         if metric.id in self._known:
@@ -183,18 +191,12 @@ class FactsEngine(PandasExecutionEngine):  # type: ignore[misc]  # Great Expecta
 def load_frame(rows: Rows, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return columns of all rows as a pandas frame, the way pandas reads Parquet; its index is the row number."""
     names = list(rows.schema.names if columns is None else columns)
-    tables = [
-        pq.ParquetFile(path).read(columns=names, use_threads=True).cast(_only(rows.schema, names))
-        for path in rows.paths
-    ]
     if not names:
         return pd.DataFrame(index=pd.RangeIndex(rows.num_rows))
+    schema = pa.schema([rows.schema.field(name) for name in names])
+    tables = [pq.read_table(path, columns=names, partitioning=None).cast(schema) for path in rows.paths]
     frame: pd.DataFrame = pa.concat_tables(tables).to_pandas(ignore_metadata=True, split_blocks=True)
     return frame
-
-
-def _only(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    return pa.schema([schema.field(name) for name in names])
 
 
 def _stored_types(schema: pa.Schema) -> dict[str, Any]:

@@ -24,7 +24,10 @@ def judge(rows: Rows, expectations: Sequence[Expectation]) -> list[Finding]:
     engine.prepare(expectations)
     validator = Validator(execution_engine=engine)
     validator.metrics_calculator.show_progress_bars = False
-    return [_find(validator, engine, expectation, number) for number, expectation in enumerate(expectations)]
+    try:
+        return [_find(validator, engine, expectation, number) for number, expectation in enumerate(expectations)]
+    finally:
+        engine.close()
 
 
 def _at_midnight(expectation: Expectation, rows: Rows) -> Expectation:
