@@ -166,7 +166,10 @@ class _Cutter:
 
 
 def _pieces(rows: pa.RecordBatch, times: pa.Array | None, by: PartitionBy) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Give the rows of each period in their order; where a batch has several periods, each is a copy of its own."""
+    """Give the rows of each period in their order.
+
+    What is less than half of its batch is a copy, so that a few rows that wait never keep much else in memory.
+    """
     if not rows.num_rows:
         return
     if times is None or by == "none":
@@ -180,7 +183,11 @@ def _pieces(rows: pa.RecordBatch, times: pa.Array | None, by: PartitionBy) -> It
     ordered = periods[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ordered)], strict=True):
-        yield int(ordered[start]), rows.take(pa.array(order[start:end]))
+        chosen = order[start:end]
+        if 2 * len(chosen) >= len(order) and chosen[-1] - chosen[0] == len(chosen) - 1:
+            yield int(ordered[start]), rows.slice(int(chosen[0]), len(chosen))
+        else:
+            yield int(ordered[start]), rows.take(pa.array(chosen))
 
 
 def _owned(rest: pa.RecordBatch) -> pa.RecordBatch:

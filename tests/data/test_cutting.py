@@ -150,3 +150,23 @@ def test_the_same_values_in_other_types_are_kept_the_same() -> None:
         ),
         check_metadata=True,
     )
+
+
+def test_every_type_comes_back_as_it_was(tmp_path: Path) -> None:
+    moment = datetime(2013, 1, 1, 12, 30, 15, 123456)
+    values = {
+        **{str(type_): pa.array([1, None, 100], type_) for type_ in (pa.int8(), pa.uint16(), pa.int32(), pa.uint64())},
+        "extremes": pa.array([-(2**63), None, 2**63 - 1], pa.int64()),
+        "zoned": pa.array([moment, None, moment], pa.timestamp("us", "UTC")),
+        "date": pa.array([moment.date(), None, moment.date()]),
+        "time": pa.array([moment.time(), None, moment.time()]),
+        "decimal": pa.array([1, None, 2]).cast(pa.decimal128(21, 2)),
+        "flag": pa.array([True, None, False]),
+        "bytes": pa.array([b"\0", None, b""]),
+        "numbers": pa.array([[1, 2], None, []], pa.list_(pa.int64())),
+        "parts": pa.array([{"a": 1, "b": "x"}, None, {"a": None, "b": None}]),
+    }
+    rows = pa.table(values)
+    (period,) = cut(rows.to_reader(), tmp_path, None, "none").values()
+
+    assert pq.read_table(period.path).equals(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+BATCH_ROWS = 32_768  # rows that leave DuckDB at once; its own default of a million takes hundreds of megabytes
 MEMORY_LIMIT = "1GB"  # what a scan needs is a few buffers a thread; the rest is room for a join
 
 

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.data.sources import csv_files, jsonl_files, parquet_files
-from pipelines.data.sources.duck import connect
+from pipelines.data.sources.duck import BATCH_ROWS, connect
 from pipelines.data.sources.locations import SourceFile, located
 from pipelines.data.sources.refusals import refused
 from pipelines.errors import DataError
@@ -41,7 +41,7 @@ def read_files(
         connection = stack.enter_context(connect())
         try:
             relation = format_.open_relation(connection, files, source, window, required)
-            reader = relation.to_arrow_reader()
+            reader = relation.to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise refused(error, files) from error
         held = stack.pop_all()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.data.sources.duck import connect, named, quoted
+from pipelines.data.sources.duck import BATCH_ROWS, connect, named, quoted
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError
 from pipelines.records import Window
@@ -99,7 +99,7 @@ def read_flights(window: Window) -> pa.RecordBatchReader:
         for table, path in paths.items():
             scan = rf"read_csv({quoted(path)}, nullstr = ['NA', '\N'], sample_size = -1)"
             connection.execute(f"CREATE TABLE {named(table)} AS FROM {scan}")
-    return connection.sql(_FLIGHTS, params={"start": start, "end": end}).to_arrow_reader()
+    return connection.sql(_FLIGHTS, params={"start": start, "end": end}).to_arrow_reader(BATCH_ROWS)
 
 
 def _package_folder() -> Path:
