@@ -39,6 +39,7 @@ ENV PATH=/opt/tandem/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONFAULTHANDLER=1 \
     GIT_PYTHON_REFRESH=quiet \
+    MPLCONFIGDIR=/var/lib/tandem/matplotlib \
     AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/tandem/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/tandem/plugins \
