@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,9 @@ def sockets(environments: dict[str, dict[str, str]]) -> Iterator[str]:
         assert psql(place, "postgres", "postgres", "--command=SELECT pg_reload_conf()").returncode == 0
         yield place
     finally:
+        postmaster = server.get_postmaster_info().process
+        postmaster.send_signal(signal.SIGQUIT)  # at once, without a checkpoint: nothing of it is wanted any more
+        postmaster.wait(START_SECONDS)
         server.cleanup()
         shutil.rmtree(folder)
 
