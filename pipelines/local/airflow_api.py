@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import httpx
 
 from pipelines.errors import ServiceError
 
 API = "/api/v2"
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One message of a task's log; of an error, its type and what it says."""
+
+    logger: str
+    text: str
+    is_error: bool
 
 
 class AirflowApi:
@@ -65,13 +75,19 @@ class AirflowApi:
         """Return the ids of the DAG's latest runs."""
         return [run["dag_run_id"] for run in self._send("GET", f"{API}/dags/{dag_id}/dagRuns").json()["dag_runs"]]
 
-    def log_lines(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[str]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def log_lines(self, dag_id: str, run_id: str, task: Mapping[str, Any]) -> list[LogLine]:
         """Return the messages that a task instance has logged so far."""
         path = f"{API}/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         answer = self._send("GET", path, params={"map_index": task["map_index"]}, allow=(404,))
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
-        return [_text(line) for line in answer.json()["content"]]
+        return [_line(message) for message in answer.json()["content"] if isinstance(message, dict)]
 
     def _send(self, method: str, path: str, *, allow: tuple[int, ...] = (), **arguments: Any) -> httpx.Response:
         try:
@@ -83,8 +99,7 @@ class AirflowApi:
         raise ServiceError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")
 
 
-def _text(line: Any) -> str:
-    if not isinstance(line, dict):
-        return str(line)
-    logger = line.get("logger", "")
-    return f"{logger}: {line.get('event', '')}" if logger else str(line.get("event", ""))
+def _line(message: Mapping[str, Any]) -> LogLine:
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in message.get("error_detail") or []]
+    text = " <- ".join(errors) or str(message.get("event", ""))
+    return LogLine(str(message.get("logger", "")), text, bool(errors))

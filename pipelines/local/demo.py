@@ -37,16 +37,16 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
         ServiceError: If Airflow does not answer, or cannot read the DAG's file.
     """
     context = Context.open(model)
-    api = AirflowApi(links["airflow_url"], links["user"], links["password"])
     dag_id = f"train__{model}"
-    _wait_for_dag(api, dag_id)
-    api.unpause(dag_id)
-    run_id = _claim_run(api, dag_id, f"demo__{load_model(model).sha256[:12]}")
-    url = f"{links['airflow_url']}/dags/{dag_id}/runs/{run_id}"
-    LOG.info("Following %s", url)
-    if Follower(api, dag_id, run_id, LOG.info).follow() != "success":
-        raise Refused(f"The run ended red; the lines above say why. Nothing else was changed. See {url}")
-    left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS}
+    with AirflowApi(links["airflow_url"], links["user"], links["password"]) as api:
+        _wait_for_dag(api, dag_id)
+        api.unpause(dag_id)
+        run_id = _claim_run(api, dag_id, f"demo__{load_model(model).sha256[:12]}")
+        url = f"{links['airflow_url']}/dags/{dag_id}/runs/{run_id}"
+        LOG.info("Following %s", url)
+        if Follower(api, dag_id, run_id, LOG.info).follow() != "success":
+            raise Refused(f"The run ended red; the lines above say why, and the champion is who it was. See {url}")
+        left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS}
     left["verdict"] = read_verdict(context, Judged.from_dict(left["gate"])).to_dict()
     mlflow_url = run_url(context.environment, left["plan"]["mlflow_run_id"])
     return {**left, "dag_run_url": url, "mlflow_run_url": mlflow_url}

@@ -52,7 +52,11 @@ class Follower:
 
     def _tell_lines(self, name: str, task: dict[str, Any]) -> None:
         attempt = f"{name}#{task['try_number']}"
-        lines = [line for line in self.api.log_lines(self.dag_id, self.run_id, task) if line.startswith(OWN_LOGGER)]
+        lines = [
+            line
+            for line in self.api.log_lines(self.dag_id, self.run_id, task)
+            if line.logger.startswith(OWN_LOGGER) or line.is_error
+        ]
         for line in lines[self._told_lines.get(attempt, 0) :]:
-            self.tell(f"{name:<12}   {line.split(': ', 1)[1]}")
+            self.tell(f"{name:<12}   {line.text}")
         self._told_lines[attempt] = len(lines)

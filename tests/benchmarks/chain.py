@@ -54,12 +54,12 @@ def _measure() -> list[float]:
 
     environment = load_environment()
     try:
-        api = AirflowApi(up(environment).airflow_url, USER, password(environment))
-        while api.find_dag("chain") is None:
-            time.sleep(0.5)
-        api.unpause("chain")
-        time.sleep(10)  # the services have just started; what is measured is a quiet machine
-        return [gap for number in range(ROUNDS) for gap in _run(api, f"run_{number}")]
+        with AirflowApi(up(environment).airflow_url, USER, password(environment)) as api:
+            while api.find_dag("chain") is None:
+                time.sleep(0.5)
+            api.unpause("chain")
+            time.sleep(10)  # the services have just started; what is measured is a quiet machine
+            return [gap for number in range(ROUNDS) for gap in _run(api, f"run_{number}")]
     finally:
         down(environment)
 

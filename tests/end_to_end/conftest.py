@@ -29,9 +29,7 @@ class Workplace:
     root: Path
     home: Path
     links: dict[str, str]
-
-    def api(self) -> AirflowApi:
-        return AirflowApi(self.links["airflow_url"], self.links["user"], self.links["password"])
+    api: AirflowApi
 
     def tandem(self, *arguments: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "TANDEM_ROOT": str(self.root), "TANDEM_HOME": str(home or self.home)}
@@ -77,6 +75,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
         environment = load_environment()
         try:
             links = {**up(environment).__dict__, "user": USER, "password": password(environment)}
-            yield Workplace(root, home, links)
+            with AirflowApi(links["airflow_url"], USER, links["password"]) as api:
+                yield Workplace(root, home, links, api)
         finally:
             down(environment)

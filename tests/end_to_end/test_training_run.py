@@ -74,22 +74,22 @@ def test_the_quality_report_is_shown_to_who_may_read_the_dag_and_to_nobody_else(
 
 def test_buttons_lead_from_tasks_to_the_report_and_the_mlflow_run(workplace: Any, in_airflow: dict[str, Any]) -> None:
     run_id = in_airflow["dag_run_url"].rsplit("/", 1)[1]
-    buttons = workplace.api().buttons("train__flights", run_id, "evaluate")
+    buttons = workplace.api.buttons("train__flights", run_id, "evaluate")
     assert in_airflow["plan"]["mlflow_run_id"] in buttons["MLflow run"]
-    buttons = workplace.api().buttons("train__flights", run_id, "validate")
+    buttons = workplace.api.buttons("train__flights", run_id, "validate")
     assert "/tandem/reports/train__flights/quality/" in buttons["Quality report"]
 
 
 def test_a_failed_gate_makes_the_run_red_is_not_retried_and_promotes_nothing(workplace: Any) -> None:
     with pytest.raises(Refused):
         run_dag("strict", workplace.links)
-    api = workplace.api()
+    api = workplace.api
     (run_id,) = api.run_ids("train__strict")
     tasks = {task["task_id"]: task for task in api.tasks("train__strict", run_id)}
     assert tasks["gate"]["state"] == "failed"
     assert tasks["gate"]["try_number"] == 1
     assert tasks["promote"]["state"] == "upstream_failed"
     assert workplace.answer("ledger", "strict")["entries"] == []
-    lines = "\n".join(api.log_lines("train__strict", run_id, tasks["gate"]))
+    lines = "\n".join(line.text for line in api.log_lines("train__strict", run_id, tasks["gate"]) if line.is_error)
     assert "champion" in lines
     assert "0.99" in lines
