@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -104,16 +105,11 @@ def log_trial(
     """
     client = connect(environment)
     with translated(environment):
-        experiment_id = client.get_run(run_id).info.experiment_id
+        experiment_id = _experiment_of(environment, run_id)
         same = f"tags.`{PARENT_TAG}` = '{run_id}' and tags.`{TRIAL_TAG}` = '{trial}'"
         found = client.search_runs([experiment_id], same, max_results=1)
-        child = (
-            found[0]
-            if found
-            else client.create_run(
-                experiment_id, run_name=f"trial {trial}", tags={PARENT_TAG: run_id, TRIAL_TAG: str(trial)}
-            )
-        )
+        tags = {PARENT_TAG: run_id, TRIAL_TAG: str(trial)}
+        child = found[0] if found else client.create_run(experiment_id, run_name=f"trial {trial}", tags=tags)
         if child.info.status == "RUNNING":  # else an earlier attempt wrote it whole
             client.log_batch(child.info.run_id, metrics=_metrics(metrics, 0), params=_params(params))
             client.set_terminated(child.info.run_id, "FINISHED" if finished else "KILLED")
@@ -163,6 +159,11 @@ def run_url(environment: Environment, run_id: str) -> str:
     if not base.startswith("http"):
         base = f"http://{environment.mlflow.host}:{environment.mlflow.port}"
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+@lru_cache(maxsize=16)
+def _experiment_of(environment: Environment, run_id: str) -> str:
+    return str(connect(environment).get_run(run_id).info.experiment_id)
 
 
 def _create_experiment(client: MlflowClient, environment: Environment, model: str) -> Experiment:

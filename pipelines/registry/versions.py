@@ -116,6 +116,7 @@ def create_version(
                 tags={**tags, CANDIDATE_TAG: candidate.sha256, MODEL_TAG: candidate.model_sha256},
                 description=description,
                 model_id=model_id,
+                await_creation_for=0,  # it is ready when it is made; only clouds of others copy files first
             ),
         )
     oldest = find_version(environment, candidate) or made

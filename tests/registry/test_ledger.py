@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from pipelines.registry.ledger import (
     seal,
     walk_ledger,
 )
-from pipelines.store.base import ObjectInfo, Store
+from pipelines.store.base import ObjectInfo
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
 
@@ -180,26 +181,35 @@ def test_an_own_write_whose_answer_was_lost_is_known_again(append: Append) -> No
     assert read_ledger(store, "m") == [entry]
 
 
-def test_of_eight_threads_that_promote_at_once_one_wins_and_each_loser_is_told_who(entry_fields: Fields) -> None:
-    def race(store: Store, version: int) -> None:
-        barrier.wait()
-        try:
-            results.append(append_entry(store, "m", None, **entry_fields(version, by=f"worker {version}")))
-        except PromotionRefused as error:
-            results.append(error)
+class _AllReadFirst(MemoryStore):
+    """A store in which eight readers have all seen the ledger before any of them may write."""
 
-    for _ in range(10):
-        store, results, barrier = MemoryStore(), list[object](), threading.Barrier(8)
-        threads = [threading.Thread(target=race, args=(store, version)) for version in range(1, 9)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        (winner,) = [result for result in results if isinstance(result, LedgerEntry)]
-        losers = [result for result in results if isinstance(result, PromotionRefused)]
-        assert len(losers) == 7
-        assert all(f"{winner.by} was first and promoted version {winner.version}" in str(loser) for loser in losers)
-        assert read_ledger(store, "m") == [winner]
+    def __init__(self) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(8)
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        found = list(super().list(prefix))
+        if not found:
+            self.barrier.wait()
+        return iter(found)
+
+
+def test_of_eight_threads_that_promote_at_once_one_wins_and_each_loser_is_told_who(entry_fields: Fields) -> None:
+    def race(version: int) -> LedgerEntry | PromotionRefused:
+        try:
+            return append_entry(store, "m", None, **entry_fields(version, by=f"worker {version}"))
+        except PromotionRefused as error:
+            return error
+
+    store = _AllReadFirst()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(race, range(1, 9)))
+    (winner,) = [result for result in results if isinstance(result, LedgerEntry)]
+    losers = [result for result in results if isinstance(result, PromotionRefused)]
+    assert len(losers) == 7
+    assert all(f"{winner.by} was first and promoted version {winner.version}" in str(loser) for loser in losers)
+    assert read_ledger(store, "m") == [winner]
 
 
 RACER = """
