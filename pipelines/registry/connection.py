@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import requests
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.errors import RegistryError
@@ -41,6 +45,7 @@ def connect(environment: Environment, outcome: str = NOTHING_CHANGED) -> MlflowC
     Raises:
         RegistryError: If MLflow does not answer; known within seconds.
     """
+    _tell_where_artifacts_are(environment)
     with translated(environment, outcome):
         return _client(environment.mlflow.tracking_uri)
 
@@ -48,9 +53,12 @@ def connect(environment: Environment, outcome: str = NOTHING_CHANGED) -> MlflowC
 @contextmanager
 def translated(environment: Environment, outcome: str = NOTHING_CHANGED) -> Iterator[None]:
     """Turn what MLflow and the libraries beneath it raise into `RegistryError`, which ends with `outcome`."""
-    uri = environment.mlflow.tracking_uri
+    uri = _without_password(environment.mlflow.tracking_uri)
     try:
         yield
+    except (BotoCoreError, Boto3Error, ClientError) as error:
+        root = environment.mlflow.artifact_root
+        raise RegistryError(f"MLflow's artifacts at {root} cannot be used: {_first_line(error)}; {outcome}.") from error
     except (requests.exceptions.RequestException, SQLAlchemyError, ConnectionError) as error:
         raise RegistryError(_no_answer(uri, error, outcome)) from error
     except MlflowException as error:
@@ -87,6 +95,17 @@ def _client(tracking_uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
     return client
+
+
+def _tell_where_artifacts_are(environment: Environment) -> None:
+    """Let MLflow use the store's own S3, which it learns from variables only; what is set already stays."""
+    if environment.mlflow.artifact_root.startswith("s3://") and environment.store.s3_endpoint_url is not None:
+        os.environ.setdefault("MLFLOW_S3_ENDPOINT_URL", environment.store.s3_endpoint_url)
+        os.environ.setdefault("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", "path")  # others than Amazon have no host a bucket
+
+
+def _without_password(uri: str) -> str:
+    return make_url(uri).render_as_string(hide_password=True) if "@" in uri else uri
 
 
 def _alone(tracking_uri: str) -> AbstractContextManager[None]:

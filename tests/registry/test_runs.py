@@ -12,8 +12,9 @@ from mlflow import MlflowClient
 
 from pipelines.errors import RegistryError
 from pipelines.registry import runs
-from pipelines.spec.environment import Environment
+from pipelines.spec.environment import Environment, StoreSettings
 from pipelines.spec.model import ModelSpec
+from pipelines.store import open_store
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ INITIALISE = """
 import sys
 from pathlib import Path
 from pipelines.registry.connection import connect
-from pipelines.spec.environment import Environment
+from pipelines.spec.environment import Environment, StoreSettings
 environment = Environment.model_validate_json(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -168,3 +169,53 @@ def test_a_runs_address_is_where_a_browser_finds_mlflow(environment: Environment
     seen_from_outside = environment.mlflow.model_copy(update={"web_url": "https://mlflow.example.com/"})
     elsewhere = environment.model_copy(update={"mlflow": seen_from_outside})
     assert runs.run_url(elsewhere, run_id) == f"https://mlflow.example.com/#/experiments/1/runs/{run_id}"
+
+
+def _with_artifacts_on_s3(environment: Environment, endpoint_url: str, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    for name in ("MLFLOW_S3_ENDPOINT_URL", "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE"):
+        monkeypatch.setenv(name, "")  # so that what the code sets is taken back after the test
+        monkeypatch.delenv(name)
+    mlflow = environment.mlflow.model_copy(update={"artifact_root": f"s3://tandem/mlflow/{environment.home.name}"})
+    store = environment.store.model_copy(update={"s3_endpoint_url": endpoint_url})
+    return environment.model_copy(update={"mlflow": mlflow, "store": store})
+
+
+def test_artifacts_go_to_the_stores_own_s3(
+    environment: Environment,
+    spec: ModelSpec,
+    s3_settings: StoreSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert s3_settings.s3_endpoint_url is not None
+    remote = _with_artifacts_on_s3(environment, s3_settings.s3_endpoint_url, monkeypatch)
+    run_id = runs.find_or_create_run(remote, spec, "plan-a")
+    report = tmp_path / "report.txt"
+    report.write_text("all is well")
+    runs.log_artifact(remote, run_id, report)
+    (found,) = open_store(s3_settings).list(f"mlflow/{tmp_path.name}/tiny/{run_id}")
+    assert open_store(s3_settings).read(found.key) == b"all is well"
+
+
+def test_artifacts_that_cannot_be_written_are_told(
+    environment: Environment, spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "nobody")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    remote = _with_artifacts_on_s3(environment, "http://127.0.0.1:9", monkeypatch)
+    run_id = runs.find_or_create_run(remote, spec, "plan-a")
+    (tmp_path / "report.txt").write_text("all is well")
+    with pytest.raises(
+        RegistryError, match=r"MLflow's artifacts at s3://tandem/mlflow/.* cannot be used: .*127.0.0.1:9"
+    ):
+        runs.log_artifact(remote, run_id, tmp_path / "report.txt")
+
+
+def test_a_password_in_the_address_is_not_told(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    settings = environment.mlflow.model_copy(update={"tracking_uri": "http://ada:very-secret@127.0.0.1:9"})
+    with pytest.raises(RegistryError) as caught:
+        runs.connect(environment.model_copy(update={"mlflow": settings}))
+    assert "does not answer at http://ada:***@127.0.0.1:9" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
