@@ -49,6 +49,8 @@ def small_spec(name: str, **changes: str) -> str:
         "data_end: 2013-04-01": "data_end: 2013-02-01",
         "last_days: 14": "last_days: 7",
         "budget: {seconds: 90}": "budget: {trials: 6}\n  workers: 2",
+        "minimum: 0.62": "minimum: 0.55",  # the storms at the end of January are hard to tell from three weeks
+        "maximum: 0.20": "maximum: 0.25",
         "slices: [origin]": "slices: [origin]\n  bootstrap_samples: 200",
         **changes,
     }
