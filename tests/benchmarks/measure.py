@@ -23,11 +23,12 @@ ROWS_OF_FLIGHTS = 336_776
 
 @dataclass(frozen=True)
 class Measured:
-    """One child process: wall-clock seconds, the peak of its resident memory in bytes, and what it printed."""
+    """One child process: wall-clock seconds, the peak of its resident memory in bytes, what it printed, CPU seconds."""
 
     seconds: float
     peak_memory_bytes: int
     stdout: str
+    cpu_seconds: float = 0.0
 
 
 def bench_folder() -> Path:
@@ -50,7 +51,7 @@ def run_child(command: Sequence[str], environment: Mapping[str, str] | None = No
     seconds = time.perf_counter() - started
     if child.returncode:
         sys.exit(f"Benchmark child failed with {child.returncode}: {' '.join(command)}\n{stdout}")
-    return Measured(seconds, usage.ru_maxrss * 1024, stdout)
+    return Measured(seconds, usage.ru_maxrss * 1024, stdout, usage.ru_utime + usage.ru_stime)
 
 
 def median(values: Sequence[float]) -> float:
