@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
 from pipelines.data.periods import periods_of
+from pipelines.data.types import storable
 from pipelines.spec.source import PartitionBy
 
 MEMORY_BYTES = 256 << 20  # cap on the rows that wait in all periods together
@@ -59,9 +60,10 @@ def cut(
         memory_bytes: Cap on the rows that wait. Row groups being written and the reader's own memory come on top.
 
     Raises:
+        DataError: If Parquet has no type for a column.
         OSError: If the folder's disk is full or cannot be written.
     """
-    schema = plain(reader.schema)
+    schema = storable(reader.schema)
     with ThreadPoolExecutor(threads or pa.cpu_count()) as pool, tempfile.TemporaryFile(dir=folder) as scratch:
         cutter = _Cutter(folder, schema, pool, scratch, memory_bytes)
         for batch in reader:
@@ -70,15 +72,6 @@ def cut(
             for period, piece in _pieces(rows, times, by):
                 cutter.add(period, piece)
         return cutter.finish()
-
-
-def plain(schema: pa.Schema) -> pa.Schema:
-    """Return `schema` in the types that partitions are kept in, so that two ways to read the same rows agree.
-
-    Text is string, categories are their values, timestamps are in microseconds and in UTC where they have a zone, a
-    column of nothing but nulls is text, and every column may be null.
-    """
-    return pa.schema([pa.field(column.name, _plain(column.type)) for column in schema])
 
 
 class _Cutter:
@@ -193,15 +186,3 @@ def _pieces(rows: pa.RecordBatch, times: pa.Array | None, by: PartitionBy) -> It
 def _owned(rest: pa.RecordBatch) -> pa.RecordBatch:
     """Return a copy, so that a few rows that stay do not keep a whole batch in memory."""
     return rest.take(pa.array(np.arange(rest.num_rows)))
-
-
-def _plain(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(type_):
-        return _plain(type_.value_type)
-    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_) or pa.types.is_null(type_):
-        return pa.string()
-    if pa.types.is_timestamp(type_):
-        return pa.timestamp("us", tz="UTC" if type_.tz else None)
-    if pa.types.is_date(type_):
-        return pa.date32()
-    return type_

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.data.cutting import cut, plain
+from pipelines.data.cutting import cut
 from pipelines.data.parquet import ROW_GROUP_ROWS, file_sha256
 
 NUM_ROWS = 3 * ROW_GROUP_ROWS + 1000
@@ -122,34 +122,6 @@ def test_one_partition_needs_no_time_column(tmp_path: Path) -> None:
     (period,) = cut(pa.table({"row": [3, 1, 2]}).to_reader(), tmp_path, None, "none").values()
 
     assert pq.read_table(period.path)["row"].to_pylist() == [3, 1, 2]
-
-
-def test_the_same_values_in_other_types_are_kept_the_same() -> None:
-    fancy = pa.schema(
-        [
-            pa.field("a", pa.dictionary(pa.int8(), pa.large_string()), nullable=False),
-            ("b", pa.null()),
-            ("c", pa.timestamp("ns", "Europe/Paris")),
-            ("d", pa.timestamp("s")),
-            ("e", pa.date64()),
-            ("f", pa.int8()),
-        ],
-        metadata={"pandas": "{}"},
-    )
-
-    assert plain(fancy).equals(
-        pa.schema(
-            [
-                ("a", pa.string()),
-                ("b", pa.string()),
-                ("c", pa.timestamp("us", "UTC")),
-                ("d", pa.timestamp("us")),
-                ("e", pa.date32()),
-                ("f", pa.int8()),
-            ]
-        ),
-        check_metadata=True,
-    )
 
 
 def test_every_type_comes_back_as_it_was(tmp_path: Path) -> None:
