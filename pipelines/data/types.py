@@ -23,8 +23,8 @@ def storable(schema: pa.Schema) -> pa.Schema:
             pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([column])).close()
         except pa.ArrowNotImplementedError as error:
             raise DataError(
-                f"Column {column.name!r} has type {column.type}, which Parquet cannot hold; expected numbers, text, times "
-                "or lists of them. Nothing was ingested."
+                f"Column {column.name!r} has type {column.type}, which Parquet cannot hold; expected numbers, text, "
+                "times or lists of them. Nothing was ingested."
             ) from error
     return plain
 
