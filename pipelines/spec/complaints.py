@@ -145,7 +145,7 @@ def _plain(node: Schema, schema: Schema) -> Schema:
 def _chosen(node: Schema, value: Any, schema: Schema) -> Schema:
     kinds = _kinds(node)
     kind = value.get(node["discriminator"]["propertyName"]) if kinds and isinstance(value, Mapping) else None
-    return _plain({"$ref": kinds[kind]}, schema) if kind in kinds else node
+    return _plain({"$ref": kinds[kind]}, schema) if isinstance(kind, str) and kind in kinds else node
 
 
 def _kinds(node: Schema) -> Mapping[Any, str]:

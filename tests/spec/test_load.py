@@ -75,6 +75,13 @@ def test_a_source_without_a_kind_is_told_the_kinds(project) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["[]", "{}", "3", "[files]"])
+def test_a_kind_that_is_no_word_is_told(project, kind: str) -> None:
+    (problem,) = project.model_problems(("type: python", f"type: {kind}"))
+    assert problem.key == "source.type"
+    assert problem.allowed.lower().endswith("one of: files, sql, python")
+
+
 def test_problems_within_a_kind_of_source_name_keys_of_that_kind(project) -> None:
     problems = told(project.model_problems(("  callable:", "  calable:")))
     assert [(key, found) for key, found, _ in problems] == [("source.calable", "unknown key 'calable'")]
