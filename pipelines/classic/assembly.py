@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +33,8 @@ Results = Mapping[TrialKey, TrialResult]
 
 MANY_CELLS = 4_000_000  # from here on one fit is worth all cores; below, fits run beside each other
 FEWEST_REFIT_ROWS = 2_000
+WHOLE_SHARE = 0.8  # of the iterations wanted
+ITERATIONS_BY_ROWS = 0.2  # exponent: 1.5 times the iterations for 8 times the rows
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Refitted:
-    """One member fitted to all rows."""
+    """One member fitted to all rows, for `wanted` iterations if the clock allowed."""
 
+    configuration: Configuration
     pipeline: Pipeline
     fitted: Fitted
+    wanted: int | None
     seconds: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the clock left enough of it: boosting that is stopped early answers far too cautiously."""
+        done = self.fitted.iterations
+        return done is None or self.wanted is None or done >= WHOLE_SHARE * self.wanted
 
 
 def choose(
@@ -63,16 +73,18 @@ def choose(
     read_predictions: Callable[[TrialResult], Array],
     seconds_left: float,
     jobs: int,
+    among: Collection[str] | None = None,
 ) -> Choice:
     """Choose members and weights on out-of-fold predictions.
 
-    Members whose refit would not fit into `seconds_left` are left out and said so, except the cheapest.
+    Members whose refit would not fit into `seconds_left` are left out and said so, except the cheapest; `among` names
+    those that may be chosen, where not all may.
 
     Raises:
         TrainingError: If no configuration has predictions; names the reason of each.
     """
     folds = judged_folds(detail, results)
-    names = complete_configurations(folds, results)
+    names = [name for name in complete_configurations(folds, results) if among is None or name in among]
     if not folds or not names:
         raise TrainingError(_nothing_fitted(detail, results))
     judged = np.concatenate([rows.folds.judged(fold) for fold in folds])
@@ -108,10 +120,10 @@ def refit(
     rows: Rows,
     wanted: Sequence[tuple[Configuration, int | None]],
     places: Array,
-    clock: Clock,
+    clocks: Sequence[Clock],
     jobs: int,
 ) -> list[Refitted]:
-    """Fit configurations, each with its number of iterations, to the rows at `places`.
+    """Fit configurations, each with its number of iterations and its clock, to the rows at `places`.
 
     The results depend on neither `jobs` nor the order in which fits end.
     """
@@ -119,17 +131,18 @@ def refit(
     X, y = (rows.X, rows.y) if len(places) == len(rows.y) else (rows.X[places], rows.y[places])  # noqa: N806
     alone = X.size >= MANY_CELLS
 
-    def one(configuration: Configuration, iterations: int | None) -> Refitted:
+    def one(place: int) -> Refitted:
+        (configuration, iterations), clock = wanted[place], clocks[place]
         started = time.monotonic()
         pipeline, fitted = fit_pipeline(
             configuration, shape, detail.seed, X, y, clock, iterations, jobs if alone else 1
         )
-        return Refitted(pipeline, fitted, time.monotonic() - started)
+        return Refitted(configuration, pipeline, fitted, iterations, time.monotonic() - started)
 
     # Warnings are caught here and not in each thread: the machinery behind them is shared by all.
     with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(1 if alone else jobs) as pool:
         warnings.simplefilter("always")
-        refitted = list(pool.map(lambda each: one(*each), wanted))
+        refitted = list(pool.map(one, range(len(wanted))))
     for line in told(caught):
         LOG.warning("%s", line)
     return refitted
@@ -149,11 +162,22 @@ def assemble(
     return Pipeline([("read", rows.reader), ("model", ensemble)])
 
 
-def refit_iterations(results: Results, name: str, folds: Sequence[int]) -> int | None:
-    """Return how many iterations a member gets on all rows: the mean of what was best on its folds."""
+def refit_iterations(
+    detail: SearchDetail, results: Results, name: str, folds: Sequence[int], num_rows: int
+) -> int | None:
+    """Return how many iterations a member gets on `num_rows` rows: the mean of what was best on its folds.
+
+    Boosting gets more where there are more rows than a fold learnt from, since more rows bear more iterations.
+    """
     kept = [results[TrialKey(name, fold)].kept_iterations for fold in folds]
     known = [iterations for iterations in kept if iterations is not None]
-    return max(1, round(sum(known) / len(known))) if known else None
+    if not known:
+        return None
+    more = 1.0
+    if results[TrialKey(name, folds[0])].configuration.family == "boosting":
+        learnt = detail.num_search_rows * (1 - 1 / (detail.num_folds + detail.by_time))
+        more = max(1.0, num_rows / max(1.0, learnt)) ** ITERATIONS_BY_ROWS
+    return max(1, round(more * sum(known) / len(known)))
 
 
 def refit_places(

@@ -26,6 +26,7 @@ from pipelines.store.base import Store
 
 STALE_SECONDS = 45.0  # a claim that was not renewed for so long belongs to nobody
 RENEW_SECONDS = 12.0
+ASK_AGAIN_SECONDS = 2.0  # after another worker had the claim
 
 
 class TrialBoard:
@@ -47,6 +48,7 @@ class TrialBoard:
         self._now = now
         self._read: set[str] = set()
         self._mine: dict[TrialKey, float] = {}
+        self._refused: dict[TrialKey, float] = {}
 
     def write_detail(self, detail: SearchDetail) -> None:
         """Put the plan, once. Raises `IntegrityError` when another plan has this key."""
@@ -70,11 +72,14 @@ class TrialBoard:
 
     def claim(self, key: TrialKey) -> bool:
         """Take a trial, if nobody alive has it; True when it is ours."""
+        if self._now() - self._refused.get(key, float("-inf")) < min(ASK_AGAIN_SECONDS, self.stale_seconds / 3):
+            return False
         name, claim = f"{self.prefix}/claims/{key}.json", self._claim()
         try:
             self.store.put_if_absent(name, claim)
         except ObjectExists:
             if not self._take_over(name, claim):
+                self._refused[key] = self._now()
                 return False
         self._mine[key] = self._now()
         return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipelines.classic.racing import Results, complete_configurations, judged_folds
-from pipelines.classic.trials import SearchDetail, TrialKey
+from pipelines.classic.trials import SearchDetail, TrialKey, TrialResult
 
 UNBOUNDED_SECONDS = 3600.0  # of one fit, where the budget is in trials: a fit that hangs must end some time
 SHARE_OF_ONE_FIT = 0.25  # of the budget, as the spec says
@@ -16,8 +16,9 @@ SHARE_FOR_FIRST_FOLDS = 0.4  # of the search: the rest is for what survives them
 KEPT_SHARE = 0.05  # of the budget, for selecting, saving and uploading
 KEPT_SECONDS = 0.5
 LIKELY_MEMBERS = 4  # of an ensemble; the refit of so many is kept time for
-SLOWER = 1.15  # a refit sees more rows than a fold, and estimates are too low as often as too high
+SLOWER = 1.3  # estimates are too low as often as too high, and threads share an interpreter
 SHORTEST_FIT = 0.05
+GRACE_SECONDS = 0.5  # for a fit that stops itself to answer before its process is ended
 
 
 def default_fit_seconds(budget_seconds: float | None) -> float:
@@ -44,7 +45,7 @@ class BudgetClock:
         budget = self.detail.budget_seconds or 0.0
         folds = judged_folds(self.detail, results)
         names = complete_configurations(folds, results)
-        best = sorted(names, key=lambda name: (sum(results[TrialKey(name, fold)].loss or 0.0 for fold in folds), name))
+        best = sorted(names, key=lambda name: (sum(_loss(results[TrialKey(name, fold)]) for fold in folds), name))
         refits = refit_seconds(self.detail, results, best[:LIKELY_MEMBERS], self.jobs)
         return KEPT_SECONDS + KEPT_SHARE * budget + min(refits, 0.4 * budget)
 
@@ -59,12 +60,16 @@ class BudgetClock:
 
     def hard_seconds(self, left: float) -> float:
         """Return when a fit's process is ended."""
-        return max(SHORTEST_FIT, min(self.detail.max_fit_seconds * 1.1 + 0.5, left + 0.5))
+        return max(SHORTEST_FIT, min(self.detail.max_fit_seconds * 1.1, left) + GRACE_SECONDS)
 
     def fits_in(self, key: TrialKey, left: float, results: Results) -> bool:
         """Tell whether a trial can be done in the seconds left, by what the configuration's first fold took."""
         first = results.get(TrialKey(key.configuration, 0))
         return left > max(2 * SHORTEST_FIT, first.seconds if first is not None and key.fold else 0.0)
+
+
+def _loss(result: TrialResult) -> float:
+    return float("inf") if result.loss is None else result.loss
 
 
 def refit_seconds(detail: SearchDetail, results: Results, names: Iterable[str], jobs: int) -> float:

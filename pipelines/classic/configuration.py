@@ -26,6 +26,8 @@ from pipelines.classic.encoding import Encoder, native_categories, num_numbers
 from pipelines.classic.target import ScaledTarget
 from pipelines.records import Record
 
+MOST_LEAVES_OF_A_TREE = 4_000  # about: a forest of full trees on many rows fills hundreds of megabytes
+
 Family = Literal["boosting", "extra_trees", "random_forest", "linear", "splines", "kernel", "network"]
 
 
@@ -66,6 +68,9 @@ def build_estimator(configuration: Configuration, shape: Shape, seed: int) -> Ba
     params = dict(configuration.params)
     seed = seed_of(configuration, seed)
     classify = shape.num_classes > 0
+    if configuration.family in {"extra_trees", "random_forest"}:
+        leaf = max(params.get("min_samples_leaf", 1), shape.num_rows // MOST_LEAVES_OF_A_TREE)
+        params["min_samples_leaf"] = leaf
     match configuration.family:
         case "boosting":
             categories = native_categories(list(shape.levels), configuration.style) or None

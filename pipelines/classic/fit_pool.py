@@ -51,6 +51,8 @@ class _Server:
     key: TrialKey | None = None
     asked: float = 0.0
     deadline: float = float("inf")
+    hard_seconds: float = float("inf")
+    give_up: float = float("inf")
     unread: bytes = field(default=b"")
 
 
@@ -86,13 +88,20 @@ class FitPool:
         """What is being fitted."""
         return [server.key for server in self._servers if server.key is not None]
 
-    def submit(self, key: TrialKey, request: dict[str, Any], hard_seconds: float) -> None:
-        """Give a request to a free server; it is stopped `hard_seconds` from now or from when the server is up."""
+    def submit(
+        self, key: TrialKey, request: dict[str, Any], hard_seconds: float, give_up_seconds: float = float("inf")
+    ) -> None:
+        """Give a request to a free server.
+
+        It is stopped `hard_seconds` from now, or from when the server is up if that is later, and in any case
+        `give_up_seconds` from now.
+        """
         server = min((server for server in self._servers if server.key is None), key=lambda server: not server.ready)
         assert server.process.stdin is not None
-        server.key, server.asked = key, time.monotonic()
-        server.deadline = server.asked + hard_seconds + (0.0 if server.ready else SECONDS_TO_START)
-        line = json.dumps({"id": str(key), "hard_seconds": hard_seconds, **request}) + "\n"
+        server.key, server.asked, server.hard_seconds = key, time.monotonic(), hard_seconds
+        server.give_up = server.asked + give_up_seconds
+        server.deadline = min(server.give_up, server.asked + hard_seconds + (0.0 if server.ready else SECONDS_TO_START))
+        line = json.dumps({"id": str(key), **request}) + "\n"
         with suppress(BrokenPipeError):  # it died: the next wait finds that out and says so
             server.process.stdin.write(line.encode())
             server.process.stdin.flush()
@@ -127,8 +136,8 @@ class FitPool:
         if answer["status"] == "ready":
             server.ready = True
             if server.key is not None:  # it was asked before it was up: its time starts now
-                server.deadline -= max(0.0, SECONDS_TO_START - (now - server.asked))
                 server.asked = now
+                server.deadline = min(server.give_up, now + server.hard_seconds)
             return
         assert server.key is not None
         key, server.key, server.deadline, self._deaths = server.key, None, float("inf"), 0

@@ -51,7 +51,7 @@ def replay(schedule: Schedule, table: pa.Table, training: Training) -> Pipeline:
             "Nothing was replayed."
         )
     wanted = [(member.configuration, member.iterations) for member in schedule.members]
-    refitted = refit(detail, rows, wanted, places, Clock(), default_jobs())
+    refitted = refit(detail, rows, wanted, places, [Clock()] * len(wanted), default_jobs())
     model = assemble(
         rows,
         [own.pipeline for own in refitted],

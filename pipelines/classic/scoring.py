@@ -3,6 +3,7 @@ something."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,23 @@ def mean_loss(task: Task, metric: str, truth: Array, predicted: Array, fold_of: 
     Taken fold by fold, because models of different folds need not rank or scale alike. Folds where the metric means
     nothing, such as one class only, do not count; infinity when that holds for all.
     """
-    losses, weights = [], []
-    for fold in np.unique(fold_of[fold_of >= 0]):
-        rows = fold_of == fold
-        loss = loss_of(task, metric, truth[rows], predicted[rows])
-        if np.isfinite(loss):
-            losses.append(loss)
-            weights.append(int(rows.sum()))
-    return float(np.average(losses, weights=weights)) if losses else float("inf")
+    rows = np.flatnonzero(fold_of >= 0)
+    rows = rows[np.argsort(fold_of[rows], kind="stable")]
+    return mean_of_folds(task, metric, truth[rows], predicted[rows], fold_slices(fold_of[rows]))
+
+
+def mean_of_folds(task: Task, metric: str, truth: Array, predicted: Array, folds: Sequence[slice]) -> float:
+    """Return `mean_loss` of rows that stand fold by fold."""
+    losses = np.array([loss_of(task, metric, truth[rows], predicted[rows]) for rows in folds])
+    weights = np.array([rows.stop - rows.start for rows in folds], dtype=float)
+    known = np.isfinite(losses)
+    return float(np.average(losses[known], weights=weights[known])) if known.any() else float("inf")
+
+
+def fold_slices(sorted_folds: Array) -> list[slice]:
+    """Return where each fold stands among rows that are sorted by fold."""
+    ends = np.flatnonzero(np.diff(sorted_folds)) + 1
+    return [slice(int(start), int(stop)) for start, stop in zip([0, *ends], [*ends, len(sorted_folds)], strict=True)]
 
 
 def metric_value(metric: str, loss: float) -> float:

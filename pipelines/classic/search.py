@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines.classic.board import TrialBoard
-from pipelines.classic.budget import BudgetClock
+from pipelines.classic.budget import GRACE_SECONDS, BudgetClock
 from pipelines.classic.configuration import Configuration
 from pipelines.classic.fit_pool import Answer, FitPool, default_jobs
 from pipelines.classic.racing import is_complete, needed_trials
@@ -23,7 +23,8 @@ from pipelines.classic.trials import SearchDetail, TrialKey, TrialResult
 
 LOG = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25  # how often a worker looks for results of the others
+POLL_SECONDS = 0.25
+LOOK_SECONDS = 1.0  # how often a busy worker reads the results of the others
 MOST_GENERATIONS = 200
 
 OnTrial = Callable[[TrialResult], None]
@@ -93,6 +94,7 @@ class _Worker:
         self.on_trial = on_trial
         self.started = started
         self.num_trials = 0
+        self.looked = time.monotonic()
         board.refresh()
         own = sum(result.seconds for result in board.results.values() if result.worker == board.worker)
         self.clock = BudgetClock(detail, pool.jobs, own / pool.jobs)
@@ -108,6 +110,13 @@ class _Worker:
             for answer in self.pool.wait(POLL_SECONDS):
                 self._take(answer)
             self.board.renew(self.pool.running)
+            self._look_around()
+
+    def _look_around(self) -> None:
+        """Read what others did: now and then, and at once when there is nothing else to do."""
+        now = time.monotonic()
+        if not self.pool.running or now - self.looked >= LOOK_SECONDS:
+            self.looked = now
             self.board.refresh()
 
     def _left(self) -> float:
@@ -134,7 +143,7 @@ class _Worker:
             if not done and self.clock.fits_in(key, left, self.board.results) and self.board.claim(key):
                 soft = self.clock.soft_seconds(key, left)
                 request = fit_request(self.detail, configurations[key.configuration], key.fold, soft, None)
-                self.pool.submit(key, request, self.clock.hard_seconds(left))
+                self.pool.submit(key, request, self.clock.hard_seconds(left), left + GRACE_SECONDS)
 
     def _take(self, answer: Answer) -> None:
         configuration = next(

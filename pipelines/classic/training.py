@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,14 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from pipelines.classic.assembly import assemble, choose, refit, refit_iterations, refit_places
+from pipelines.classic.assembly import Choice, Refitted, assemble, choose, refit, refit_iterations, refit_places
 from pipelines.classic.calibration import Calibrator
 from pipelines.classic.clock import Clock
 from pipelines.classic.fit_pool import default_jobs
 from pipelines.classic.racing import Results
 from pipelines.classic.rows import Rows, SearchRows
 from pipelines.classic.scoring import metric_value
-from pipelines.classic.trials import CalibrationRecord, Member, Schedule, SearchDetail, TrialResult
+from pipelines.classic.trials import CalibrationRecord, LeftOut, Member, Schedule, SearchDetail, TrialResult
 
 LOG = logging.getLogger(__name__)
 
@@ -58,24 +59,26 @@ def train_ensemble(
     available = float("inf") if seconds_left is None else max(0.0, seconds_left * SHARE_FOR_REFITS)
     choice = choose(detail, results, chosen_rows, read_predictions, available, jobs)
     places = refit_places(detail, chosen_rows, results, choice.weights, available, jobs)
-    configurations = {result.configuration.name: result.configuration for result in results.values()}
-    wanted = [(configurations[name], refit_iterations(results, name, choice.folds)) for name in choice.weights]
-    clock = Clock() if seconds_left is None else Clock.after(max(0.0, available - (time.monotonic() - started)))
     LOG.info("fitting %s to %d rows", ", ".join(choice.weights), len(places))
-    refitted = refit(detail, rows, wanted, places, clock, jobs)
+    left = None if seconds_left is None else max(0.0, available - (time.monotonic() - started))
+    fitted = _refit(detail, results, rows, choice, places, left, jobs)
+    if len(fitted) < len(choice.weights):
+        chosen = choose(detail, results, chosen_rows, read_predictions, float("inf"), jobs, among=fitted)
+        choice = replace(chosen, left_out=(*choice.left_out, *_not_whole(choice, fitted)))
+    refitted = [fitted[name] for name in choice.weights]
     calibrators = [choice.calibrators[name] for name in choice.weights]
     weights = list(choice.weights.values())
     model = assemble(rows, [own.pipeline for own in refitted], weights, calibrators, choice.calibrator)
     members = tuple(
         Member(
-            configuration=configuration,
+            configuration=own.configuration,
             weight=weight,
             iterations=own.fitted.iterations,
             stopped=own.fitted.stopped,
             seconds=round(own.seconds, 3),
             calibration=_record(calibrator),
         )
-        for (configuration, _), weight, own, calibrator in zip(wanted, weights, refitted, calibrators, strict=True)
+        for weight, own, calibrator in zip(weights, refitted, calibrators, strict=True)
     )
     ordered = tuple(results[key] for key in sorted(results))
     schedule = Schedule(
@@ -95,6 +98,34 @@ def train_ensemble(
         seconds=round(time.monotonic() - started, 3),
     )
     return model, schedule
+
+
+def _refit(
+    detail: SearchDetail,
+    results: Results,
+    rows: Rows,
+    choice: Choice,
+    places: Array,
+    seconds_left: float | None,
+    jobs: int,
+) -> dict[str, Refitted]:
+    """Return the members that could be fitted whole. The weightiest has no clock: there must be one in any case."""
+    configurations = {result.configuration.name: result.configuration for result in results.values()}
+    wanted = [
+        (configurations[name], refit_iterations(detail, results, name, choice.folds, len(places)))
+        for name in choice.weights
+    ]
+    clock = Clock.after(seconds_left)
+    clocks = [clock if place else Clock() for place in range(len(wanted))]
+    refitted = refit(detail, rows, wanted, places, clocks, jobs)
+    return {own.configuration.name: own for own in refitted if own.is_whole}
+
+
+def _not_whole(choice: Choice, fitted: Mapping[str, Refitted]) -> list[LeftOut]:
+    reason = "the clock stopped its refit"
+    missing = [name for name in choice.weights if name not in fitted]
+    LOG.warning("%s: left out, %s", ", ".join(missing), reason)
+    return [LeftOut(configuration=name, reason=reason) for name in missing]
 
 
 def fingerprint(model: Pipeline, rows: Rows) -> str:

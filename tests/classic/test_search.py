@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines.classic.board import TrialBoard
+from pipelines.classic.configuration import Configuration
 from pipelines.classic.racing import needed_trials
 from pipelines.classic.search import run_search
 from pipelines.classic.trials import SearchDetail, TrialKey, TrialResult
@@ -78,21 +79,22 @@ def test_one_two_and_dying_workers_give_the_same_trials(small: Callable[..., Any
 
 
 def test_a_budget_of_seconds_is_kept_and_a_fit_that_runs_over_is_cut_off(small: Callable[..., Any]) -> None:
-    detail, _, chosen = small(trials=None, seconds=12.0)
-    endless = {"max_iter": 10**8, "tol": 0.0, "n_iter_no_change": 10**8}
-    network = detail.configurations[0].model_copy(
-        update={"name": "endless", "family": "network", "style": "dense", "params": endless}
-    )
-    detail = detail.model_copy(update={"configurations": (network, *detail.configurations), "max_fit_seconds": 1.0})
+    detail, _, chosen = small(trials=None, seconds=14.0)
+    params = {"max_iter": 10**8, "tol": 0.0, "n_iter_no_change": 10**8}
+    endless = [
+        Configuration(name=f"endless_{number}", family="network", style="dense", params=params) for number in range(8)
+    ]
+    configurations = (detail.configurations[1], *endless)
+    detail = detail.model_copy(update={"configurations": configurations, "max_fit_seconds": 2.0})
     found, started = board(), time.monotonic()
     run_search(found, detail, chosen, ignore, jobs=1)
-    assert time.monotonic() - started < 12.0 * 1.1
-    cut = found.results[TrialKey("endless", 0)]
+    assert time.monotonic() - started < 14.0 * 1.1
+    assert found.results[TrialKey(detail.configurations[0].name, 0)].status == "done"
+    cut = found.results[TrialKey("endless_0", 0)]
     assert cut.status == "cut_off"
     assert cut.loss is None
     assert "stopped after" in cut.reason
-    assert TrialKey("endless", 1) not in found.results
-    assert any(result.status == "done" for result in found.results.values())
+    assert TrialKey("endless_7", 0) not in found.results  # the budget was used up before
 
 
 def test_what_an_earlier_attempt_spent_is_not_spent_again(small: Callable[..., Any]) -> None:
