@@ -2,7 +2,7 @@
 
     python tests/benchmarks/selection.py [--sets houses,loans] [--seconds 40]
 
-The distance on a set is how far our test loss (log loss or root mean squared error) is above the best peer's, in percent
+The distance on a set is how far our test loss (log loss or root mean squared error) is above the best peer's, in per cent
 of it; 0 where ours is the best. All of it takes about 20 minutes.
 """
 
