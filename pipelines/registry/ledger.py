@@ -92,7 +92,7 @@ def previous_champion(entries: list[LedgerEntry]) -> LedgerEntry | None:
     pile: list[LedgerEntry] = []
     for entry in entries:
         below = [index for index, other in enumerate(pile) if other.version == entry.version]
-        if entry.action == "roll_back" and below:
+        if below and (entry.action == "roll_back" or below[-1] == len(pile) - 1):
             del pile[below[-1] :]
         pile.append(entry)
     return pile[-2] if len(pile) > 1 else None

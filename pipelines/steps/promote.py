@@ -62,18 +62,23 @@ def promoted_by(entry: LedgerEntry, entries: list[LedgerEntry]) -> Promoted:
 
 
 def _earlier_promotion(entries: list[LedgerEntry], registered: Registered) -> LedgerEntry | None:
-    """Return the entry that an earlier attempt left, provided that its version still serves."""
-    same = [entry for entry in entries if _is_of(entry, registered)]
+    """Return the entry by which this candidate serves already, if it does: an earlier attempt or run left it.
+
+    Raises `PromotionRefused` for a promotion that was made once and is over.
+    """
     champion = champion_entry(entries)
-    if not same or champion is None:
+    same = [entry for entry in entries if _is_of(entry, registered)]
+    if champion is None:
         return None
-    if champion.version != registered.version:
-        raise PromotionRefused(
-            f"{champion.model}: version {registered.version} was promoted at {same[-1].at} (ledger entry "
-            f"{same[-1].seq}), and version {champion.version} serves since {champion.at} (ledger entry {champion.seq}, "
-            f"by {champion.by}). Nothing was changed; to let it serve again, roll back to it."
-        )
-    return same[-1]
+    if (champion.version, champion.candidate_key) == (registered.version, registered.judged.candidate_key):
+        return same[-1] if same else champion
+    if not same:
+        return None
+    raise PromotionRefused(
+        f"{champion.model}: version {registered.version} was promoted at {same[-1].at} (ledger entry {same[-1].seq}), "
+        f"and version {champion.version} serves since {champion.at} (ledger entry {champion.seq}, by {champion.by}). "
+        "Nothing was changed; to let it serve again, roll back to it."
+    )
 
 
 def _is_of(entry: LedgerEntry, registered: Registered) -> bool:

@@ -55,6 +55,8 @@ def test_the_entry_that_came_last_names_the_champion(three_promotions: MemorySto
         ([("promote", 1), ("promote", 2), ("promote", 3), ("roll_back", 2)], 1),
         ([("promote", 1), ("promote", 2), ("promote", 3), ("roll_back", 1)], None),
         ([("promote", 1), ("promote", 2), ("roll_back", 1), ("promote", 3)], 1),
+        ([("promote", 1), ("promote", 2), ("promote", 2)], 1),
+        ([("promote", 1), ("promote", 2), ("promote", 1)], 2),
         ([("promote", 1), ("promote", 2), ("promote", 3), ("roll_back", 1), ("roll_back", 3)], 1),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import IntegrityError, PromotionRefused, RegistryError
-from pipelines.records import Evaluation, Judged, Promoted, Registered, RuleResult, Verdict
+from pipelines.records import Candidate, Evaluation, Judged, Promoted, Registered, RuleResult, Verdict
 from pipelines.registry.alias import read_shadow
 from pipelines.registry.connection import connect
 from pipelines.registry.ledger import entry_key, read_ledger
@@ -72,6 +72,29 @@ def test_promoting_again_gives_the_same_answer_and_no_second_entry(champions: An
     first = promote(workshop.context, registered, "ada")
     assert promote(workshop.context, registered, "ada") == first
     assert len(read_ledger(workshop.context.store, "tiny")) == 1
+
+
+def test_a_champion_judged_again_against_itself_gets_no_second_entry(champions: Any) -> None:
+    workshop = champions(1)
+    (entry,) = read_ledger(workshop.context.store, "tiny")
+    candidate = read_record(workshop.context.store, entry.candidate_key, Candidate)
+    again = register(workshop.context, workshop.judged(candidate, difference=0.0))
+    assert promote(workshop.context, again, "grace").ledger_seq == 1
+    assert read_ledger(workshop.context.store, "tiny") == [entry]
+
+
+def test_a_former_champion_judged_anew_against_the_one_that_serves_may_come_back(champions: Any) -> None:
+    workshop = champions(2)
+    entry = read_ledger(workshop.context.store, "tiny")[0]
+    candidate = read_record(workshop.context.store, entry.candidate_key, Candidate)
+    promoted = promote(workshop.context, register(workshop.context, workshop.judged(candidate)), "grace")
+    assert (promoted.version, promoted.previous_version, promoted.ledger_seq, _alias(workshop.context)) == (1, 2, 3, 1)
+
+
+def test_another_candidate_under_the_champions_version_is_refused(champions: Any) -> None:
+    workshop = champions(1)
+    other = workshop.registered().model_copy(update={"version": 1})
+    _refused(workshop, other, "Version 1 of tiny in MLflow is not this candidate", IntegrityError)
 
 
 def test_a_promotion_that_was_superseded_is_not_made_again(champions: Any) -> None:
