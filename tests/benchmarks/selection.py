@@ -2,8 +2,8 @@
 
     python tests/benchmarks/selection.py [--sets houses,loans] [--seconds 40]
 
-The distance on a set is how far our test loss (log loss or root mean squared error) is above the best peer's, in per cent
-of it; 0 where ours is the best. All of it takes about 20 minutes.
+The distance on a set is how far our test loss (log loss or root mean squared error) is above that of the best peer,
+in percent; 0 where ours is the best. All of it takes about 20 minutes.
 """
 
 from __future__ import annotations
