@@ -6,6 +6,7 @@ one query. Keys that stand in several rows, and values at a rank (medians, quant
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +17,8 @@ import duckdb
 from pipelines.data.quality.conditions import Condition, in_set
 from pipelines.data.quality.rows import NUMERIC, Rows
 from pipelines.data.quality.sql import quoted
+
+LOG = logging.getLogger(__name__)
 
 NAN = float("nan")
 
@@ -47,7 +50,6 @@ class Facts:
     _ranked: list[Ranked] = field(default_factory=list)
     _duplicates: dict[tuple[str, tuple[str, ...]], str] = field(default_factory=dict)
     _at_ranks: dict[tuple[str, int], Any] = field(default_factory=dict)
-    _failed: set[str] = field(default_factory=set)
 
     def want(self, fact: Aggregate | Ranked | Condition) -> None:
         """Plan a fact, so that `compute` computes it."""
@@ -66,15 +68,11 @@ class Facts:
         """Compute what is planned. What DuckDB cannot compute becomes unknown, and is not an error."""
         for (domain, keys), table in self._duplicates.items():
             self._count_duplicates(domain, keys, table)
-        wanted = [sql for sql in dict.fromkeys(self._wanted) if sql not in self._scalars]
-        try:
-            self._scalars.update(zip(wanted, self.rows.scalars(wanted), strict=True))
-        except duckdb.Error:  # one of them spoils the query: find out which, and know the others
-            for sql in wanted:
-                try:
-                    self._scalars[sql] = self.rows.scalars([sql])[0]
-                except duckdb.Error:
-                    self._failed.add(sql)
+        wanted = dict.fromkeys(self._wanted)
+        self._compute_scalars([sql for sql in wanted if "DISTINCT" not in sql])
+        for sql in wanted:
+            if "DISTINCT" in sql:  # beside others it makes the whole query twice as slow, alone it takes no time
+                self._compute_scalars([sql])
         self._compute_ranked()
 
     def value(self, fact: Aggregate | Ranked) -> Any:
@@ -106,17 +104,27 @@ class Facts:
         """Return the table with the keys that stand in several rows: columns k0, k1, ... and n, the number of rows."""
         return self._duplicates[condition.domain, condition.duplicated]
 
+    def _compute_scalars(self, wanted: list[str]) -> None:
+        try:
+            self._scalars.update(zip(wanted, self.rows.scalars(wanted), strict=True))
+        except duckdb.Error:  # one of them spoils the query: know the others
+            for sql in wanted if len(wanted) > 1 else ():
+                self._compute_scalars([sql])
+
     def _count_duplicates(self, domain: str, keys: tuple[str, ...], table: str) -> None:
+        source, values = self.rows.source(), ", ".join(keys)
         columns = ", ".join(f"{sql} AS k{number}" for number, sql in enumerate(keys))
         groups = ", ".join(str(number) for number in range(1, len(keys) + 1))
         try:
-            self.rows.run(
-                f"CREATE OR REPLACE TABLE {table} AS SELECT {columns}, count(*) AS n FROM {self.rows.source()} "
-                f"WHERE {domain} GROUP BY {groups} HAVING count(*) > 1"
-            )
+            if len(keys) > 1:  # few bytes a row tell that most keys stand alone; only the others are compared in full
+                hashes = f"SELECT hash({values}) AS h FROM {source} WHERE {domain} GROUP BY h HAVING count(*) > 1"
+                self.rows.run(f"CREATE OR REPLACE TABLE {table}_hashes AS {hashes}")
+                domain = f"{domain} AND hash({values}) IN (FROM {table}_hashes)"
+            duplicates = f"SELECT {columns}, count(*) AS n FROM {source} WHERE {domain} GROUP BY {groups}"
+            self.rows.run(f"CREATE OR REPLACE TABLE {table} AS {duplicates} HAVING count(*) > 1")
             self._scalars[table] = self.rows.run(f"SELECT coalesce(sum(n), 0) FROM {table}")[0][0]
         except duckdb.Error:
-            self._failed.add(table)
+            LOG.warning("DuckDB cannot count the duplicates of %s; they are counted in memory.", values)
 
     def _compute_ranked(self) -> None:
         places: dict[tuple[str, int], str] = {}

@@ -72,7 +72,7 @@ def separate(rows: Rows, number: int, tests: Mapping[str, RowTest], folder: Path
         with ParquetWriter(clean, schema) as good_writer, ParquetWriter(bad, quarantined) as bad_writer:
             for batch in file.iter_batches(ROW_GROUP_ROWS, use_threads=False):
                 places, flags = tags.take(start, start + batch.num_rows)
-                good_writer.write(batch.filter(pa.array(_all_but(places, batch.num_rows))))
+                good_writer.write(batch.filter(pa.array(_all_but(places, batch.num_rows))) if len(places) else batch)
                 found = batch.take(pa.array(places))
                 bad_writer.write(
                     pa.RecordBatch.from_arrays([*found.columns, _reasons(flags, names)], schema=quarantined)
