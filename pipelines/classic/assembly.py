@@ -93,17 +93,20 @@ def choose(
     predictions = {
         name: np.concatenate([read_predictions(results[TrialKey(name, fold)]) for fold in folds]) for name in names
     }
+    # Along time the earlier folds learn from little and rank worse than the model that will be fitted: calibrated on
+    # them its probabilities would shrink towards the base rate.
+    alike = fold_of == min(folds) if detail.by_time else np.ones(len(truth), dtype=bool)
     calibrators: dict[str, Calibrator | None] = dict.fromkeys(names)
     if detail.calibrate and detail.num_classes:
         for name in names:
-            trial = learn_calibrator(detail.task, detail.metric, truth, predictions[name], detail.seed)
+            trial = learn_calibrator(detail.task, detail.metric, truth[alike], predictions[name][alike], detail.seed)
             calibrators[name] = trial.calibrator
             predictions[name] = calibrated(predictions[name], trial.calibrator)
     weights, left_out = _select(detail, results, predictions, truth, fold_of, seconds_left, jobs)
     average = np.asarray(sum(weight * predictions[name] for name, weight in weights.items()))
     last: Calibrator | None = None
     if detail.calibrate and detail.num_classes:
-        trial = learn_calibrator(detail.task, detail.metric, truth, average, detail.seed)
+        trial = learn_calibrator(detail.task, detail.metric, truth[alike], average[alike], detail.seed)
         last = trial.calibrator
         LOG.info(
             "calibration %s: log loss %.5g without, %.5g with",
