@@ -6,6 +6,7 @@ task was given stand in Airflow's page of rendered templates.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -40,12 +41,20 @@ class StepOperator(BaseOperator):
 
     def execute(self, context: Any) -> Any:
         """Run the step, and return its record as plain JSON."""
-        from pipelines.steps.run import run_step  # on the worker: parsing stays fast
-
         records = [list(record) if isinstance(record, Sequence) else record for record in self.records]
         worker = [] if self.worker is None else [self.worker]
         request = [requested(context)] if self.asks else []
-        return run_step(self.task_id, self.model, *records, *worker, *request)
+        return self.run(*records, *worker, *request)
+
+    def run(self, *records: Any) -> Any:
+        """Run the step on these records."""
+        from pipelines.steps.run import run_step  # on the worker: parsing stays fast
+
+        with warnings.catch_warnings():
+            # skops looks for the home of each SciPy function in every loaded module; a thousand times one of Airflow's
+            # answers that it has no such attribute any more
+            warnings.filterwarnings("ignore", message="The `airflow.")
+            return run_step(self.task_id, self.model, *records)
 
 
 class ValidateOperator(StepOperator):
@@ -70,7 +79,5 @@ class PromoteOperator(StepOperator):
 
     def execute(self, context: Any) -> Any:
         """Run the step with the name of who answers for it."""
-        from pipelines.steps.run import run_step
-
         by = self.answer["responded_by_user"]["name"] if self.answer else requested(context)["by"]
-        return run_step(self.task_id, self.model, *self.records, by)
+        return self.run(*self.records, by)
