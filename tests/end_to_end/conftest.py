@@ -60,7 +60,7 @@ def small_spec(name: str, **changes: str) -> str:
     return text
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: an idle Airflow still takes a quarter of a core from the tests after it
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """A root with the specs `flights` and `strict`, whose gate nothing passes, and services that run on it."""
     root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")

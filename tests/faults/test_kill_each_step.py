@@ -111,7 +111,7 @@ def _use_small_spec(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for found, wanted in {
         "data_end: 2013-04-01": "data_end: 2013-01-15",
         "last_days: 14": "last_days: 4",
-        "budget: {seconds: 90}": "budget: {trials: 3}",
+        "budget: {seconds: 90}": "budget: {trials: 2}",
         "slices: [origin]": "slices: [origin]\n  bootstrap_samples: 100",
         "minimum: 0.62": "minimum: 0.50",
         "minimum: 0.55": "minimum: 0.40",
