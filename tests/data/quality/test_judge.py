@@ -87,6 +87,37 @@ def test_the_mean_of_nothing_fails_and_is_not_broken(findings_of: Find, quality_
     )
 
 
+@pytest.mark.parametrize(
+    ("regex", "text", "num_bad"),
+    [
+        (r"^\w$", "é", 0),  # a letter to Python, none to DuckDB
+        (r"^\d$", "٣", 0),
+        (r"é\b", "é", 0),
+        ("^a$", "a\n", 0),  # to Python `$` is also before the last line's end
+        ("^a$", "a\nb", 1),
+        (r"a(?=b)", "ab", 0),  # DuckDB has no look-ahead
+        (r"(a)\1", "ab", 1),
+        ("(?i)A", "a", 0),
+        ("a.b", "a\nb", 1),
+    ],
+)
+def test_a_regular_expression_means_what_it_means_to_python(
+    findings_of: Find, quality_of: Make, regex: str, text: str, num_bad: int
+) -> None:
+    quality = quality_of(("column_values_to_match_regex", {"column": "s", "regex": regex}))
+
+    assert findings_of([pa.table({"s": [text, None]})], quality)[0].num_bad == num_bad
+
+
+def test_the_median_of_an_even_number_of_values_is_between_the_two_in_the_middle(
+    findings_of: Find, quality_of: Make
+) -> None:
+    table = pa.table({"n": [1, 9, None, 2, 4]})
+    quality = quality_of(("column_median_to_be_between", {"column": "n", "min_value": 0}))
+
+    assert findings_of([table], quality)[0].observed == 3.0
+
+
 @pytest.mark.parametrize("column", ["t", "z", "d"])
 def test_a_date_bounds_a_column_of_times_from_its_midnight(findings_of: Find, quality_of: Make, column: str) -> None:
     bounds = {"column": column, "min_value": "2013-01-02", "max_value": datetime.date(2013, 1, 4)}
