@@ -63,9 +63,15 @@ def search(folder: Path, name: str, task: Any, seconds: float) -> tuple[np.ndarr
     return predict(model, test, training), about
 
 
+def plain_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose missing text is a level of its own: scikit-learn's encoders do not take pandas' NA."""
+    text = [column for column in frame.columns if not pd.api.types.is_numeric_dtype(frame[column])]
+    return frame.assign(**{column: frame[column].astype(object).where(frame[column].notna(), "") for column in text})
+
+
 def default(folder: Path, name: str, task: str, kind: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Fit scikit-learn's default of a kind behind the usual preprocessing; then answer."""
-    train, test = (pd.read_parquet(folder / f"{name}.{part}.parquet") for part in ("train", "test"))
+    train, test = (plain_text(pd.read_parquet(folder / f"{name}.{part}.parquet")) for part in ("train", "test"))
     classify = task != "regression"
     text = make_column_selector(dtype_exclude=np.number)
     numbers = make_column_selector(dtype_include=np.number)
