@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from pipelines.classic.curves import CHALLENGER, Pictured
-from pipelines.classic.evaluation import measure_all
-from pipelines.classic.evaluation_importance import importance_of
-from pipelines.classic.evaluation_models import Answers, answer, load_candidate, load_champion
-from pipelines.classic.evaluation_predictions import predictions_table, write_predictions
-from pipelines.classic.evaluation_slices import slice_columns, slices_of
-from pipelines.classic.evaluation_tracking import is_shown, show
+from pipelines.classic.curves.drawing import CHALLENGER, Pictured
+from pipelines.classic.evaluation.importance import importance_of
+from pipelines.classic.evaluation.measuring import measure_all
+from pipelines.classic.evaluation.models import Answers, answer, load_candidate, load_champion
+from pipelines.classic.evaluation.predictions import predictions_table, write_predictions
+from pipelines.classic.evaluation.slices import slice_columns, slices_of
+from pipelines.classic.evaluation.tracking import is_shown, show
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from pipelines.classic.board import TrialBoard
-from pipelines.classic.planning import plan_id, plan_search
-from pipelines.classic.training_data import read_training_rows
+from pipelines.classic.search.board import TrialBoard
+from pipelines.classic.search.planning import plan_id, plan_search
+from pipelines.classic.search.training_data import read_training_rows
 from pipelines.errors import UsageError
 from pipelines.records import RunRequest, SearchPlan, SnapshotRef
 from pipelines.registry import runs

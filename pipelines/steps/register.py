@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from mlflow.models import Model
 
-from pipelines.classic.persistence import load_model
+from pipelines.classic.estimators.persistence import load_model
 from pipelines.data.manifests import Manifest
 from pipelines.data.profiles import Profile
 from pipelines.data.snapshots import read_manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.classic.persistence import load_model
+from pipelines.classic.estimators.persistence import load_model
 from pipelines.errors import RollbackRefused, UsageError
 from pipelines.records import Candidate, LedgerEntry, Promoted
 from pipelines.registry.alias import Shadow, check_witness, follow_ledger, read_shadow

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from pipelines.classic.board import TrialBoard
-from pipelines.classic.reporting import TrialReporter
-from pipelines.classic.rows import search_rows
-from pipelines.classic.search import run_search
-from pipelines.classic.training_data import read_training_rows
+from pipelines.classic.search.board import TrialBoard
+from pipelines.classic.search.reporting import TrialReporter
+from pipelines.classic.search.rows import search_rows
+from pipelines.classic.search.searching import run_search
+from pipelines.classic.search.training_data import read_training_rows
 from pipelines.records import SearchPlan, SearchShare
 from pipelines.steps.context import Context
 

@@ -8,15 +8,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.classic.board import TrialBoard
-from pipelines.classic.persistence import save_model
-from pipelines.classic.racing import Results, is_complete, needed_trials
-from pipelines.classic.reporting import TrialReporter
-from pipelines.classic.rows import Rows, search_rows
-from pipelines.classic.search import run_search
-from pipelines.classic.training import train_ensemble
-from pipelines.classic.training_data import read_training_rows
-from pipelines.classic.trials import Schedule, SearchDetail
+from pipelines.classic.estimators.persistence import save_model
+from pipelines.classic.search.board import TrialBoard
+from pipelines.classic.search.racing import Results, is_complete, needed_trials
+from pipelines.classic.search.reporting import TrialReporter
+from pipelines.classic.search.rows import Rows, search_rows
+from pipelines.classic.search.searching import run_search
+from pipelines.classic.search.training import train_ensemble
+from pipelines.classic.search.training_data import read_training_rows
+from pipelines.classic.search.trials import Schedule, SearchDetail
 from pipelines.errors import ObjectExists
 from pipelines.records import Candidate, SearchPlan, SearchShare, sha256_of
 from pipelines.registry import runs

@@ -16,7 +16,7 @@ CHILD = f"""
 import json, time
 import numpy as np
 from sklearn import metrics as sk
-from pipelines.classic.evaluation import measure_all
+from pipelines.classic.evaluation.measuring import measure_all
 from pipelines.gates.bootstrap import resampling_weights
 
 generator = np.random.default_rng(0)

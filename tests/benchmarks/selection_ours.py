@@ -29,13 +29,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from pipelines.classic.board import TrialBoard
-from pipelines.classic.persistence import load_model, save_model
-from pipelines.classic.planning import plan_search
-from pipelines.classic.prediction import predict
-from pipelines.classic.rows import read_rows, search_rows
-from pipelines.classic.search import run_search
-from pipelines.classic.training import train_ensemble
+from pipelines.classic.estimators.persistence import load_model, save_model
+from pipelines.classic.estimators.prediction import predict
+from pipelines.classic.search.board import TrialBoard
+from pipelines.classic.search.planning import plan_search
+from pipelines.classic.search.rows import read_rows, search_rows
+from pipelines.classic.search.searching import run_search
+from pipelines.classic.search.training import train_ensemble
 from pipelines.spec.training import Training
 from pipelines.store.memory import MemoryStore
 

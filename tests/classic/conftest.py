@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.classic.planning import plan_search
-from pipelines.classic.rows import Rows, SearchRows, read_rows, search_rows
-from pipelines.classic.trials import SearchDetail
+from pipelines.classic.search.planning import plan_search
+from pipelines.classic.search.rows import Rows, SearchRows, read_rows, search_rows
+from pipelines.classic.search.trials import SearchDetail
 from pipelines.spec.training import Training
 
 FEATURES = ("amount", "half", "kind", "flag", "day")

@@ -14,8 +14,8 @@ from mlflow.models import Model
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from pipelines.classic.persistence import load_model, save_model
-from pipelines.classic.preprocessing import TableReader
+from pipelines.classic.estimators.persistence import load_model, save_model
+from pipelines.classic.estimators.preprocessing import TableReader
 from pipelines.errors import RegistryError
 from pipelines.registry.package import Features, write_model_folder
 

@@ -16,8 +16,8 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 
-from pipelines.classic.persistence import save_model
-from pipelines.classic.preprocessing import TableReader
+from pipelines.classic.estimators.persistence import save_model
+from pipelines.classic.estimators.preprocessing import TableReader
 from pipelines.data.snapshots import read_manifest
 from pipelines.gates.judge import judge
 from pipelines.records import (

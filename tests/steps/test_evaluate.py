@@ -14,8 +14,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
-from pipelines.classic.persistence import save_model
-from pipelines.classic.preprocessing import TableReader
+from pipelines.classic.estimators.persistence import save_model
+from pipelines.classic.estimators.preprocessing import TableReader
 from pipelines.data.snapshots import read_holdout, read_manifest, read_training
 from pipelines.errors import GateFailed, IntegrityError, ObjectMissing, RegistryError
 from pipelines.records import Candidate, Evaluation, Partition, Validated, Window, sha256_of
@@ -112,7 +112,7 @@ def test_figures_and_pictures_are_in_the_candidates_run(workshop) -> None:
 def test_a_run_that_was_left_half_shown_is_shown_whole(workshop, monkeypatch) -> None:
     candidate = workshop.candidate()
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.classic.evaluation_tracking.set_tags", _stop)
+        patched.setattr("pipelines.classic.evaluation.tracking.set_tags", _stop)
         with pytest.raises(KeyboardInterrupt):
             evaluate(workshop.context, candidate)
     client = connect(workshop.context.environment)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mlflow.models import Model
 
-from pipelines.classic.persistence import load_model
+from pipelines.classic.estimators.persistence import load_model
 from pipelines.data.snapshots import read_holdout
 from pipelines.errors import IntegrityError, PromotionRefused, RegistryError
 from pipelines.records import sha256_of

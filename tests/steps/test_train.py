@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.classic.evaluation_models import load_candidate
-from pipelines.classic.prediction import predict
-from pipelines.classic.schedule import differing_trials, replay
-from pipelines.classic.trials import Schedule
+from pipelines.classic.estimators.prediction import predict
+from pipelines.classic.evaluation.models import load_candidate
+from pipelines.classic.search.schedule import differing_trials, replay
+from pipelines.classic.search.trials import Schedule
 from pipelines.data.snapshots import read_training, training_view
 from pipelines.errors import HoldoutRefused
 from pipelines.records import Candidate, RunRequest, SearchPlan, sha256_of

@@ -1,0 +1,120 @@
+"""Measure a challenger, and the champion beside it, on the same rows and the same resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.classic.evaluation.arrays import Array, Weights
+from pipelines.classic.evaluation.metrics import Metric, is_measurable, metrics_of
+from pipelines.gates.bootstrap import percentile_interval, resampling_weights
+from pipelines.records import MetricValue, PairedDifference, number_or_none
+from pipelines.spec.training import Task
+
+_SIGNIFICANT_DIGITS = 10  # beyond them, builds of the linear algebra beneath differ, and a record's hash with them
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured; `champion_metrics` and `differences` are empty without a champion."""
+
+    metrics: tuple[MetricValue, ...]
+    champion_metrics: tuple[MetricValue, ...]
+    differences: tuple[PairedDifference, ...]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One metric of one model on one slice: its value, and its value in each resample."""
+
+    value: float
+    resampled: Array
+
+
+def measure_all(
+    task: Task,
+    truth: Array,
+    challenger: Array,
+    champion: Array | None,
+    slices: Mapping[str, Array],
+    samples: int,
+    seed: int,
+) -> Figures:
+    """Return every metric of the task on every slice, each with its 95 % bootstrap interval.
+
+    Args:
+        task: The model's task; it names the metrics.
+        truth: Class codes or values, shape (n,).
+        challenger: Probabilities, shape (n, K), or values, shape (n,).
+        champion: The same from the champion, or None where there is none.
+        slices: Row numbers by the slice's name; `all` is a slice like any other.
+        samples: How many resamples.
+        seed: Of the resamples; challenger, champion and all slices share them.
+    """
+    metrics = metrics_of(task)
+    ours = _samples(task, metrics, truth, challenger, slices, samples, seed)
+    if champion is None:
+        return Figures(_values(ours, slices), (), ())
+    theirs = _samples(task, metrics, truth, champion, slices, samples, seed)
+    return Figures(_values(ours, slices), _values(theirs, slices), _differences(ours, theirs, slices))
+
+
+def _samples(
+    task: Task,
+    metrics: tuple[Metric, ...],
+    truth: Array,
+    predicted: Array,
+    slices: Mapping[str, Array],
+    samples: int,
+    seed: int,
+) -> dict[tuple[str, str], _Sample]:
+    """Return a sample for each (metric, slice), slice by slice."""
+    cut = {name: (truth[rows], predicted[rows]) for name, rows in slices.items()}
+    usable = {name for name, arrays in cut.items() if is_measurable(task, *arrays)}
+    blocks: dict[tuple[str, str], list[Array]] = {(m.name, name): [] for name in slices for m in metrics}
+    for weights in (np.ones((1, len(truth))), *resampling_weights(len(truth), samples, seed)):
+        for name, rows in slices.items():
+            own = _of(weights, rows)
+            for metric in metrics:
+                values = metric.function(*cut[name], own) if name in usable else np.full(len(weights), np.nan)
+                blocks[metric.name, name].append(values)
+    joined = {place: np.concatenate(values) for place, values in blocks.items()}
+    return {place: _Sample(float(values[0]), values[1:]) for place, values in joined.items()}
+
+
+def _of(weights: Weights, rows: Array) -> Weights:
+    return weights if len(rows) == weights.shape[1] else weights.take(rows, axis=1)
+
+
+def _values(samples: Mapping[tuple[str, str], _Sample], slices: Mapping[str, Array]) -> tuple[MetricValue, ...]:
+    return tuple(
+        MetricValue(metric=metric, slice=name, num_rows=len(slices[name]), **_with_interval(s.value, s.resampled))
+        for (metric, name), s in samples.items()
+    )
+
+
+def _differences(
+    ours: Mapping[tuple[str, str], _Sample],
+    theirs: Mapping[tuple[str, str], _Sample],
+    slices: Mapping[str, Array],
+) -> tuple[PairedDifference, ...]:
+    return tuple(
+        PairedDifference(
+            metric=metric,
+            slice=name,
+            num_rows=len(slices[name]),
+            **_with_interval(our.value - their.value, our.resampled - their.resampled),
+        )
+        for ((metric, name), our), their in zip(ours.items(), theirs.values(), strict=True)
+    )
+
+
+def _with_interval(value: float, resampled: Array) -> dict[str, float | None]:
+    low, high = percentile_interval(resampled)
+    return {"value": _figure(value), "low": _figure(low), "high": _figure(high)}
+
+
+def _figure(number: float) -> float | None:
+    return number_or_none(float(f"{number:.{_SIGNIFICANT_DIGITS}g}"))
