@@ -139,8 +139,10 @@ def test_the_stack_without_its_containers(
     with ExitStack() as stack:
         stack.enter_context(running(weed, variables("seaweedfs"), tmp_path / "weed.log"))
         stack.enter_context(running(command("mlflow"), variables("mlflow", **listens), tmp_path / "mlflow.log"))
-        migrate = subprocess.Popen(
-            command("airflow-init"), env=variables("airflow-init"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        migrate = stack.enter_context(
+            subprocess.Popen(
+                command("airflow-init"), env=variables("airflow-init"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
         )
         wait_for(health.replace("http://127.0.0.1:8333", places["http://seaweedfs:8333"]), tmp_path / "weed.log")
         for _ in range(2):  # a second start of the stack finds the bucket there
@@ -150,6 +152,7 @@ def test_the_stack_without_its_containers(
 
         for name, value in variables("airflow-scheduler").items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # MLflow uses it, and it may know another test's credentials
         environment = load_environment()
         store = open_store(environment.store)
         store.put_if_absent("flight_delay/probe", b"kept on S3")

@@ -41,11 +41,17 @@ def test_chosen_addresses_are_remembered(environment: Environment) -> None:
 
 def test_no_free_port_is_said_with_the_way_out(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PORTS_TRIED", 1)
-    with socket.socket() as taken:
+    with socket.socket() as taken, socket.socket() as free_one:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        busy = environment.model_copy(update={"mlflow": environment.mlflow.model_copy(update={"port": port})})
+        free_one.bind(("127.0.0.1", 0))  # bound, and nobody listens: free to who asks by connecting
+        free = free_one.getsockname()[1]
+        changes = {
+            "airflow": environment.airflow.model_copy(update={"port": free}),
+            "mlflow": environment.mlflow.model_copy(update={"port": port}),
+        }
+        busy = environment.model_copy(update=changes)
         with pytest.raises(ServiceError, match="TANDEM_MLFLOW__PORT"):
             settings.choose_addresses(busy)
 
