@@ -13,7 +13,7 @@ from pathlib import Path
 from measure import Measured, bench_folder, median, repeated_flights, report, run_child
 
 NUM_ROWS = 30 * 336_776
-TURNS = 5
+TURNS = 3
 BOUND = 1.3
 
 
