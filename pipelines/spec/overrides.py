@@ -27,6 +27,9 @@ PLAIN = frozenset(
         "TANDEM_ENVIRONMENT",
         "TANDEM_BENCH_DIR",
         "TANDEM_BENCH_PYTHON",
+        "TANDEM_FIT_JOBS",
+        "TANDEM_TEST_EXAMPLES",
+        "TANDEM_TEST_POINTS",
         "TANDEM_CODE_COMMIT",
     }
 )

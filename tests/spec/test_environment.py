@@ -118,3 +118,9 @@ def test_a_section_that_is_no_mapping_is_told_also_under_a_variable(project, mon
     (problem,) = project.environment_problems()
     assert problem.key == section.split(":")[0]
     assert problem.allowed.startswith("a mapping of ")
+
+
+def test_variables_that_other_code_reads_are_no_unknown_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TANDEM_FIT_JOBS", "TANDEM_TEST_EXAMPLES", "TANDEM_TEST_POINTS", "TANDEM_CODE_COMMIT"):
+        monkeypatch.setenv(name, "1")
+    assert load_environment().name == "local"
