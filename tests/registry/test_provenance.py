@@ -20,6 +20,7 @@ def copy(tmp_path: Path) -> Path:
     """A copy of the package in a folder that no git knows."""
     source = Path(pipelines.__file__).parent
     shutil.copytree(source, tmp_path / "pipelines", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")  # as the project's own: importing it writes them
     return tmp_path
 
 
