@@ -21,7 +21,7 @@ def remember_report(task_instance: Any) -> Iterator[None]:
     try:
         yield
     except TandemError as error:
-        task_instance.xcom_push(key=REPORT, value=getattr(error, REPORT, None))
+        task_instance.xcom_push(key=REPORT, value=error.report_key)
         raise
 
 

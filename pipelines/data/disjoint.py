@@ -9,9 +9,10 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from pipelines.data.keys import key_text, literal, quoted
+from pipelines.data.keys import key_text
 from pipelines.data.manifests import HoldoutRule, Proof
 from pipelines.data.splits import Cut, connected, held_out
+from pipelines.data.sql import literal, quoted
 from pipelines.errors import IntegrityError
 
 

@@ -10,27 +10,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from pipelines.data.sql import quoted
 from pipelines.errors import DataError
 
 _LARGEST_EXACT_WHOLE = 2**53  # above it a double cannot hold every whole number
-
-
-def quoted(column: str) -> str:
-    """Return `column` as an SQL identifier.
-
-    >>> quoted('say "hi"')
-    '"say ""hi\"""'
-    """
-    return '"' + column.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return `text` as an SQL string.
-
-    >>> literal("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
 
 
 def key_text(schema: pa.Schema, columns: Sequence[str]) -> str:

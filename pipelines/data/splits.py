@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.data.keys import key_text, literal, quoted, without_text
+from pipelines.data.keys import key_text, without_text
 from pipelines.data.manifests import HoldoutRule
 from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.data.sql import literal, quoted
 from pipelines.data.surveys import MICROSECONDS_PER_DAY, Survey
 from pipelines.errors import DataError
 from pipelines.spec.source import Holdout, Source

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.data.keys import key_text, literal, quoted
+from pipelines.data.keys import key_text
 from pipelines.data.manifests import HoldoutRule, Manifest, Side
 from pipelines.data.splits import connected
+from pipelines.data.sql import literal, quoted
 from pipelines.store import Store
 from pipelines.store.verified import fetch_verified
 

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from pipelines.data.quality.rows import NUMERIC, Kind, Rows
-from pipelines.data.quality.sql import literal, membership, quoted
+from pipelines.data.sql import literal, membership, quoted
 
 _EXACT_AS_FLOAT = 2**53
 

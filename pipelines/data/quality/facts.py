@@ -16,7 +16,7 @@ import duckdb
 
 from pipelines.data.quality.conditions import Condition, in_set
 from pipelines.data.quality.rows import NUMERIC, Rows
-from pipelines.data.quality.sql import quoted
+from pipelines.data.sql import quoted
 
 LOG = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.data.quality.sql import literal, quoted
+from pipelines.data.sql import literal, quoted
 from pipelines.errors import DataError
 
 MEMORY_LIMIT = "640MB"  # of DuckDB's own buffers; what does not fit goes to the folder for temporary files

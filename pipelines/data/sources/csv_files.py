@@ -10,8 +10,8 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.data.sources.columns import check_columns, check_same_columns
-from pipelines.data.sources.duck import named, quoted
 from pipelines.data.sources.locations import SourceFile
+from pipelines.data.sql import literal, quoted
 from pipelines.errors import DataError
 from pipelines.records import Window
 from pipelines.spec.source import FilesSource
@@ -53,10 +53,10 @@ def open_relation(
 def _scanned(
     connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: FilesSource, types: Mapping[str, str]
 ) -> duckdb.DuckDBPyRelation:
-    dialect = f"delim = {quoted(source.delimiter)}, quote = '\"', escape = '\"', comment = '', header = true, skip = 0"
-    nulls = f"nullstr = [{', '.join(map(quoted, source.null_values))}]"
-    paths = ", ".join(quoted(str(file.path)) for file in files)
-    typed = ", ".join(f"{named(column)}: {quoted(type_)}" for column, type_ in types.items())
+    dialect = f"delim = {literal(source.delimiter)}, quote = '\"', escape = '\"', comment = '', header = true, skip = 0"
+    nulls = f"nullstr = [{', '.join(map(literal, source.null_values))}]"
+    paths = ", ".join(literal(str(file.path)) for file in files)
+    typed = ", ".join(f"{quoted(column)}: {literal(type_)}" for column, type_ in types.items())
     try:
         return connection.sql(
             f"FROM read_csv([{paths}], {dialect}, {nulls}, union_by_name = true, types = {{{typed}}})"
@@ -65,9 +65,9 @@ def _scanned(
         )
     except duckdb.InvalidInputException:
         for file in files:  # what cannot be sniffed can still be read as text, up to the line that is wrong
-            texts = ", ".join(f"{named(column)}: 'VARCHAR'" for column in _header(file, source.delimiter))
+            texts = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in _header(file, source.delimiter))
             connection.sql(
-                f"SELECT count(COLUMNS(*)) FROM read_csv({quoted(str(file.path))}, {dialect}, auto_detect = false, "
+                f"SELECT count(COLUMNS(*)) FROM read_csv({literal(str(file.path))}, {dialect}, auto_detect = false, "
                 f"columns = {{{texts}}})"
             ).fetchall()
         raise
@@ -82,7 +82,7 @@ def _numbers_taken_for_text(relation: duckdb.DuckDBPyRelation, types: Mapping[st
     ]
     if not texts:
         return []
-    counts = ", ".join(f"count({named(column)}), count(try_cast({named(column)} AS DOUBLE))" for column in texts)
+    counts = ", ".join(f"count({quoted(column)}), count(try_cast({quoted(column)} AS DOUBLE))" for column in texts)
     found = relation.limit(SAMPLE_ROWS).aggregate(counts).fetchall()[0]
     pairs = zip(found[0::2], found[1::2], strict=True)
     return [column for column, (known, numeric) in zip(texts, pairs, strict=True) if known and known == numeric]

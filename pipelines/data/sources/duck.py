@@ -14,21 +14,3 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it writes to stdout, which belongs to --json
     return connection
-
-
-def quoted(text: str) -> str:
-    """Return `text` as an SQL string.
-
-    >>> quoted("it's")
-    "'it''s'"
-    """
-    return "'" + text.replace("'", "''") + "'"
-
-
-def named(column: str) -> str:
-    """Return `column` as an SQL name.
-
-    >>> named("scheduled departure")
-    '"scheduled departure"'
-    """
-    return '"' + column.replace('"', '""') + '"'

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.data.sources.duck import BATCH_ROWS, connect, named, quoted
+from pipelines.data.sources.duck import BATCH_ROWS, connect
+from pipelines.data.sql import literal, quoted
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError
 from pipelines.records import Window
@@ -97,8 +98,8 @@ def read_flights(window: Window) -> pa.RecordBatchReader:
             flights = archive.extract("flights.csv", scratch)
         paths = {"flights": flights, **{name: f"{folder}/{name}.csv" for name in ("weather", "planes", "airports")}}
         for table, path in paths.items():
-            scan = rf"read_csv({quoted(path)}, nullstr = ['NA', '\N'], sample_size = -1)"
-            connection.execute(f"CREATE TABLE {named(table)} AS FROM {scan}")
+            scan = rf"read_csv({literal(path)}, nullstr = ['NA', '\N'], sample_size = -1)"
+            connection.execute(f"CREATE TABLE {quoted(table)} AS FROM {scan}")
     return connection.sql(_FLIGHTS, params={"start": start, "end": end}).to_arrow_reader(BATCH_ROWS)
 
 

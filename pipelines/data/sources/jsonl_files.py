@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import duckdb
 
 from pipelines.data.sources.columns import check_columns
-from pipelines.data.sources.duck import named, quoted
 from pipelines.data.sources.locations import SourceFile
+from pipelines.data.sql import literal, quoted
 from pipelines.errors import DataError
 from pipelines.records import Window
 from pipelines.spec.source import FilesSource
@@ -32,9 +32,9 @@ def open_relation(
         duckdb.Error: If DuckDB cannot read a file.
     """
     for file in files:
-        sniffed = connection.sql(f"FROM read_json({quoted(str(file.path))}, {_FORMAT})")
+        sniffed = connection.sql(f"FROM read_json({literal(str(file.path))}, {_FORMAT})")
         check_columns(sniffed.columns, [*required, *source.column_types], file.name)
-    paths = ", ".join(quoted(str(file.path)) for file in files)
+    paths = ", ".join(literal(str(file.path)) for file in files)
     sniffed = connection.sql(f"FROM read_json([{paths}], {_FORMAT}, union_by_name = true)")
     types = {column: str(type_) for column, type_ in zip(sniffed.columns, sniffed.types, strict=True)}
     types |= source.column_types
@@ -46,5 +46,5 @@ def open_relation(
             f"{', '.join(file.name for file in files)}: {', '.join(map(repr, mixed))} holds values of several types; "
             "expected one, or a type in source.column_types. Nothing was ingested."
         )
-    columns = ", ".join(f"{named(column)}: {quoted(type_)}" for column, type_ in types.items())
+    columns = ", ".join(f"{quoted(column)}: {literal(type_)}" for column, type_ in types.items())
     return connection.sql(f"FROM read_json([{paths}], {_FORMAT}, columns = {{{columns}}})")

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.sources.columns import check_columns, check_same_columns
-from pipelines.data.sources.duck import named, quoted
 from pipelines.data.sources.locations import SourceFile
+from pipelines.data.sql import literal, quoted
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError
 from pipelines.records import Window
@@ -36,7 +36,7 @@ def open_relation(
         check_columns(schema.names, required, name)
     check_same_columns({name: schema.names for name, schema in schemas.items()})
     _check_same_kinds(schemas)
-    paths = ", ".join(quoted(str(file.path)) for file in files)
+    paths = ", ".join(literal(str(file.path)) for file in files)
     relation = connection.sql(f"FROM read_parquet([{paths}], union_by_name = true)")
     if source.time_column is None:
         return relation
@@ -85,14 +85,14 @@ def _conditions(column: str, type_: pa.DataType, window: Window) -> str:
     zoned = pa.types.is_timestamp(type_) and type_.tz is not None
     start, end = bounds(window)
     inside = [
-        f"{named(column)} {operator} {_literal(bound, zoned)}"
+        f"{quoted(column)} {operator} {_literal(bound, zoned)}"
         for operator, bound in ((">=", start), ("<", end))
         if bound
     ]
-    return f"({' AND '.join(inside)}) OR {named(column)} IS NULL" if inside else ""
+    return f"({' AND '.join(inside)}) OR {quoted(column)} IS NULL" if inside else ""
 
 
 def _literal(moment: datetime, zoned: bool) -> str:
     if zoned:
-        return f"TIMESTAMPTZ {quoted(moment.replace(tzinfo=UTC).isoformat(sep=' '))}"
-    return f"TIMESTAMP {quoted(moment.isoformat(sep=' '))}"
+        return f"TIMESTAMPTZ {literal(moment.replace(tzinfo=UTC).isoformat(sep=' '))}"
+    return f"TIMESTAMP {literal(moment.isoformat(sep=' '))}"
