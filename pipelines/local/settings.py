@@ -16,6 +16,7 @@ from pipelines.spec import Environment, load_environment, project_root
 
 PORTS_TRIED = 20
 USER = "admin"
+USERS_VARIABLE = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def process_environment(addresses: Addresses | None = None) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        # more people: set it to all of them, such as "admin:admin,maria:user"; Airflow makes up their passwords
+        USERS_VARIABLE: os.environ.get(USERS_VARIABLE, f"{USER}:admin"),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__CORE__FERNET_KEY": secret(environment, "fernet_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": secret(environment, "jwt_secret"),
