@@ -39,7 +39,7 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
     context = Context.open(model)
     dag_id = f"train__{model}"
     with AirflowApi(links["airflow_url"], links["user"], links["password"]) as api:
-        _wait_for_dag(api, dag_id)
+        wait_for_dag(api, dag_id)
         api.unpause(dag_id)
         run_id = _claim_run(api, dag_id, f"demo__{load_model(model).sha256[:12]}")
         url = f"{links['airflow_url']}/dags/{dag_id}/runs/{run_id}"
@@ -52,7 +52,8 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
     return {**left, "dag_run_url": url, "mlflow_run_url": mlflow_url}
 
 
-def _wait_for_dag(api: AirflowApi, dag_id: str) -> None:
+def wait_for_dag(api: AirflowApi, dag_id: str) -> None:
+    """Wait until Airflow has read the DAG's file. Raises `ServiceError` when it cannot, or takes too long."""
     deadline = time.monotonic() + PARSE_SECONDS
     while api.find_dag(dag_id) is None:
         broken = api.import_errors()
