@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -96,6 +96,30 @@ def previous_champion(entries: list[LedgerEntry]) -> LedgerEntry | None:
             del pile[below[-1] :]
         pile.append(entry)
     return pile[-2] if len(pile) > 1 else None
+
+
+class SetAside(NamedTuple):
+    """A model that a rollback took from service: the entry by which it last served, and the rollback's."""
+
+    served: LedgerEntry
+    rollback: LedgerEntry
+
+
+def models_set_aside(entries: list[LedgerEntry]) -> dict[str, SetAside]:
+    """Return the models that rollbacks took from service and that have not served since, by the hash of the model.
+
+    A rollback sets aside all that came up since the version it goes back to last served: after v1, v2, v3 and a
+    rollback to v1, these are v2 and v3. The hash of the model tells them, for trained again on the same data the same
+    model may come as another candidate, and so under another version.
+    """
+    found: dict[str, SetAside] = {}
+    for entry in entries:
+        if entry.action == "roll_back":
+            before = entries[: entry.seq - 1]
+            last_served = max((other.seq for other in before if other.version == entry.version), default=0)
+            found = {other.model_sha256: SetAside(other, entry) for other in before[last_served:]} | found
+        found.pop(entry.model_sha256, None)
+    return found
 
 
 def append_entry(

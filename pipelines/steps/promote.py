@@ -13,7 +13,7 @@ from pipelines.gates.judge import judge
 from pipelines.records import LedgerEntry, Promoted, Registered
 from pipelines.registry.alias import check_witness, follow_ledger, read_shadow
 from pipelines.registry.evidence import Evidence, check_champion, check_evidence, read_evidence
-from pipelines.registry.ledger import append_entry, champion_entry, read_ledger
+from pipelines.registry.ledger import append_entry, champion_entry, models_set_aside, read_ledger
 from pipelines.registry.versions import check_version, get_version
 from pipelines.spec import ModelSpec
 from pipelines.steps.context import Context
@@ -30,8 +30,8 @@ def promote(context: Context, registered: Registered, by: str) -> Promoted:
 
     Raises:
         PromotionRefused: If the verdict is not promote, does not follow from its evidence by the spec's rules, is of
-            another candidate or holdout, or was given against another champion than the one that serves; or somebody
-            else was first. Nothing is changed.
+            another candidate or holdout, or was given against another champion than the one that serves; or a
+            rollback took this model from service; or somebody else was first. Nothing is changed.
         IntegrityError: If any record, the model, the version in MLflow or the ledger is not what was written.
         RegistryError: If MLflow does not answer: before the entry, nothing is changed; after it, running again only
             moves the alias.
@@ -43,6 +43,7 @@ def promote(context: Context, registered: Registered, by: str) -> Promoted:
     entry = _earlier_promotion(entries, registered)
     if entry is None:
         evidence = _checked_evidence(context, registered, champion_entry(entries))
+        _refuse_set_aside(entries, evidence.candidate.model_sha256)
         entry = _append(context, registered, evidence, entries, by)
     done = f"version {entry.version} serves by ledger entry {entry.seq}, and the alias was not moved"
     follow_ledger(store, environment, model, outcome=done)
@@ -74,10 +75,25 @@ def _earlier_promotion(entries: list[LedgerEntry], registered: Registered) -> Le
         return same[-1] if same else champion
     if not same:
         return None
+    _refuse_set_aside(entries, same[-1].model_sha256)
     raise PromotionRefused(
         f"{champion.model}: version {registered.version} was promoted at {same[-1].at} (ledger entry {same[-1].seq}), "
         f"and version {champion.version} serves since {champion.at} (ledger entry {champion.seq}, by {champion.by}). "
         "Nothing was changed; to let it serve again, roll back to it."
+    )
+
+
+def _refuse_set_aside(entries: list[LedgerEntry], model_sha256: str) -> None:
+    """Raise `PromotionRefused` for a model that somebody took from service: what a person decided, a person undoes."""
+    found = models_set_aside(entries).get(model_sha256)
+    if found is None:
+        return
+    served, rollback = found
+    raise PromotionRefused(
+        f"{served.model}: this model served as version {served.version} (ledger entry {served.seq}), and {rollback.by} "
+        f"rolled back to version {rollback.version} at {rollback.at} (ledger entry {rollback.seq}: {rollback.reason}). "
+        "No run undoes a rollback; nothing was promoted. Change the data or the spec and train again, or let it serve "
+        f"again: tandem rollback {served.model} --to {served.version} --reason TEXT."
     )
 
 

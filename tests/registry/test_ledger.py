@@ -18,6 +18,7 @@ from pipelines.registry.ledger import (
     append_entry,
     champion_entry,
     entry_key,
+    models_set_aside,
     previous_champion,
     read_ledger,
     seal,
@@ -68,6 +69,29 @@ def test_previous_is_who_served_before_the_champion_first_came_up(
         append(store, version, action=action)
     found = previous_champion(read_ledger(store, "m"))
     assert (found.version if found else None) == previous
+
+
+@pytest.mark.parametrize(
+    ("history", "set_aside"),
+    [
+        ([("promote", 1), ("promote", 2)], {}),
+        ([("promote", 1), ("promote", 2), ("roll_back", 1)], {2: 3}),
+        ([("promote", 1), ("promote", 2), ("promote", 3), ("roll_back", 1)], {2: 4, 3: 4}),
+        ([("promote", 1), ("promote", 2), ("promote", 3), ("roll_back", 2), ("roll_back", 1)], {3: 4, 2: 5}),
+        ([("promote", 1), ("promote", 2), ("roll_back", 1), ("roll_back", 2)], {1: 4}),
+        ([("promote", 1), ("promote", 2), ("roll_back", 1), ("promote", 3)], {2: 3}),
+        ([("promote", 1), ("promote", 2), ("roll_back", 1), ("promote", 3), ("roll_back", 2)], {1: 5, 3: 5}),
+        ([("promote", 1), ("promote", 2), ("roll_back", 1), ("roll_back", 2), ("promote", 3)], {1: 4}),
+    ],
+)
+def test_a_rollback_sets_aside_what_served_since_the_version_gone_back_to(
+    history: list[tuple[str, int]], set_aside: dict[int, int], append: Append
+) -> None:
+    store = MemoryStore()
+    for action, version in history:
+        append(store, version, action=action)
+    found = models_set_aside(read_ledger(store, "m"))
+    assert {served.version: rollback.seq for served, rollback in found.values()} == set_aside
 
 
 def test_an_entry_altered_by_any_one_byte_is_named(three_promotions: MemoryStore) -> None:

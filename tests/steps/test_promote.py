@@ -1,30 +1,24 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
-import sys
-import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.errors import IntegrityError, PromotionRefused, RegistryError
+from pipelines.errors import IntegrityError, PromotionRefused
 from pipelines.records import Candidate, Evaluation, Judged, Promoted, Registered, RuleResult, Verdict
 from pipelines.registry.alias import read_shadow
-from pipelines.registry.connection import connect
 from pipelines.registry.ledger import entry_key, read_ledger
 from pipelines.registry.versions import get_version
 from pipelines.spec.gates import Gates
+from pipelines.steps.classic.register import register
 from pipelines.steps.context import Context
 from pipelines.steps.promote import promote
-from pipelines.steps.reconcile import reconcile
-from pipelines.steps.register import register
-from pipelines.store.base import ObjectInfo, Store
-from pipelines.store.files import FileStore
-from pipelines.store.memory import MemoryStore
-from pipelines.store.verified import read_record
+from pipelines.steps.roll_back import roll_back
+from pipelines.store.base import Store
+from pipelines.store.verified import read_record, write_record
 
 
 def _alias(context: Context) -> int | None:
@@ -41,11 +35,6 @@ def _refused(workshop: Any, registered: Registered, match: str, kind: type[Excep
     with pytest.raises(kind, match=match):
         promote(workshop.context, registered, "eve")
     assert (read_ledger(workshop.context.store, "tiny"), _alias(workshop.context)) == before
-
-
-def _with(context: Context, **changes: Any) -> Context:
-    fields = {"spec": context.spec, "environment": context.environment, "store": context.store, **changes}
-    return Context(**fields)
 
 
 def test_the_first_candidate_that_passes_becomes_champion(champions: Any) -> None:
@@ -100,6 +89,67 @@ def test_another_candidate_under_the_champions_version_is_refused(champions: Any
 def test_a_promotion_that_was_superseded_is_not_made_again(champions: Any) -> None:
     workshop = champions(2)
     _refused(workshop, workshop.made[0], r"version 1 was promoted at .* and version 2 serves since .*roll back to it")
+
+
+# ---- what a rollback took from service
+
+
+def _of_the_same_model(workshop: Any, seq: int) -> Registered:
+    """What a run on unchanged data leaves: the same model, trained anew, judged against the version that serves now."""
+    entry = read_ledger(workshop.context.store, "tiny")[seq - 1]
+    candidate = read_record(workshop.context.store, entry.candidate_key, Candidate)
+    again = candidate.model_copy(update={"seconds": candidate.seconds + 1})
+    write_record(workshop.context.store, "tiny/candidates", again)
+    return register(workshop.context, workshop.judged(again))
+
+
+def _of_another_model(workshop: Any) -> Registered:
+    return register(workshop.context, workshop.judged(workshop.candidate()))
+
+
+def test_a_run_that_gives_the_version_rolled_back_from_once_more_does_not_undo_the_rollback(champions: Any) -> None:
+    workshop = champions(2)
+    roll_back(workshop.context, "previous", "slow", "grace")
+    candidate = read_record(workshop.context.store, workshop.made[1].judged.candidate_key, Candidate)
+    again = register(workshop.context, workshop.judged(candidate))
+    assert again.version == 2
+    _refused(
+        workshop,
+        again,
+        r"served as version 2 \(ledger entry 2\), and grace rolled back to version 1 at .* \(ledger entry 3: slow\)\. "
+        r"No run undoes a rollback; nothing was promoted\. Change the data or the spec and train again, or let it "
+        r"serve again: tandem rollback tiny --to 2 --reason TEXT",
+    )
+
+
+def test_the_model_rolled_back_from_is_known_under_another_version_too(champions: Any) -> None:
+    workshop = champions(2)
+    roll_back(workshop.context, "previous", "slow", "grace")
+    again = _of_the_same_model(workshop, 2)
+    assert again.version > 2
+    _refused(workshop, again, r"served as version 2 .*tandem rollback tiny --to 2")
+
+
+def test_the_promotion_that_was_rolled_back_names_the_rollback_when_it_is_tried_again(champions: Any) -> None:
+    workshop = champions(2)
+    roll_back(workshop.context, "previous", "slow", "grace")
+    _refused(workshop, workshop.made[1], r"ledger entry 3: slow")
+
+
+def test_a_version_let_serve_again_by_a_rollback_is_champion_as_any_other(champions: Any) -> None:
+    workshop = champions(2)
+    roll_back(workshop.context, "previous", "slow", "grace")
+    roll_back(workshop.context, 2, "not slow at all", "grace")
+    assert promote(workshop.context, workshop.made[1], "ada").version == 2
+    next_champion = promote(workshop.context, _of_another_model(workshop), "ada")
+    promoted = promote(workshop.context, _of_the_same_model(workshop, 2), "ada")
+    assert (promoted.previous_version, promoted.ledger_seq) == (next_champion.version, 6)
+
+
+def test_another_model_than_the_one_rolled_back_from_is_promoted(champions: Any) -> None:
+    workshop = champions(2)
+    roll_back(workshop.context, "previous", "slow", "grace")
+    assert promote(workshop.context, _of_another_model(workshop), "ada").previous_version == 1
 
 
 # ---- what is not true
@@ -186,7 +236,7 @@ def test_a_verdict_by_other_rules_than_the_specs_is_refused(champions: Any) -> N
         update={"gates": Gates.model_validate({"rules": [{"metric": "roc_auc", "minimum": 0.9}]})}
     )
     with pytest.raises(PromotionRefused, match=r"given by rules [0-9a-f]{12}, and the spec's are [0-9a-f]{12}"):
-        promote(_with(workshop.context, spec=stricter), registered, "eve")
+        promote(replace(workshop.context, spec=stricter), registered, "eve")
     assert read_ledger(workshop.context.store, "tiny") == []
 
 
@@ -270,139 +320,3 @@ def test_a_ledger_cut_at_its_end_is_noticed_by_what_mlflow_saw(champions: Any) -
     workshop.context.store.delete(entry_key("tiny", 2))
     registered = workshop.registered()
     _refused(workshop, registered, "00000002.json is missing: MLflow saw it", IntegrityError)
-
-
-# ---- races and crashes
-
-
-def test_of_two_promotions_at_once_one_wins_and_the_loser_is_told_who(champions: Any) -> None:
-    workshop = champions(0)
-    contenders = {"ada": workshop.registered(), "grace": workshop.registered()}
-    barrier, answers = threading.Barrier(2), dict[str, Promoted | PromotionRefused]()
-
-    def contend(by: str) -> None:
-        barrier.wait()
-        try:
-            answers[by] = promote(workshop.context, contenders[by], by)
-        except PromotionRefused as error:
-            answers[by] = error
-
-    threads = [threading.Thread(target=contend, args=(by,)) for by in contenders]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (entry,) = read_ledger(workshop.context.store, "tiny")
-    (loser,) = [str(answer) for answer in answers.values() if isinstance(answer, PromotionRefused)]
-    assert isinstance(answers[entry.by], Promoted)
-    assert entry.by in loser
-    assert f"version {entry.version}" in loser
-    assert _alias(workshop.context) == entry.version
-
-
-def test_the_same_promotion_run_twice_at_once_gives_both_the_same_answer(champions: Any) -> None:
-    workshop = champions(0)
-    registered = workshop.registered()
-    barrier, answers = threading.Barrier(2), list[Promoted]()
-
-    def run() -> None:
-        barrier.wait()
-        answers.append(promote(workshop.context, registered, "ada"))
-
-    threads = [threading.Thread(target=run) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers[0] == answers[1]
-    assert len(read_ledger(workshop.context.store, "tiny")) == 1
-
-
-class _CorruptsMlflowAfterTheEntry(MemoryStore):
-    """A store in whose world MLflow's database breaks between the ledger entry and the alias."""
-
-    def __init__(self, whole: MemoryStore, database: Path) -> None:
-        super().__init__()
-        for info in whole.list():
-            self.write(info.key, whole.read(info.key))
-        self.database = database
-
-    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        info = super().put_if_absent(key, data)
-        if "/ledger/" in key:
-            self.database.write_bytes(b"no database" * 1000)
-        return info
-
-
-def test_with_mlflow_gone_after_the_entry_the_version_serves_and_a_retry_moves_the_alias(champions: Any) -> None:
-    workshop = champions(0)
-    registered = workshop.registered()
-    database = Path(workshop.context.environment.mlflow.tracking_uri.removeprefix("sqlite:///"))
-    whole = database.read_bytes()
-    context = _with(workshop.context, store=_CorruptsMlflowAfterTheEntry(workshop.context.store, database))
-    with pytest.raises(RegistryError, match="version 1 serves by ledger entry 1, and the alias was not moved"):
-        promote(context, registered, "ada")
-    database.write_bytes(whole)
-    assert _alias(context) is None
-    assert promote(context, registered, "ada").version == 1
-    assert (_alias(context), len(read_ledger(context.store, "tiny"))) == (1, 1)
-
-
-def test_with_mlflow_down_nothing_is_promoted_and_a_retry_works(
-    champions: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workshop = champions(0)
-    registered = workshop.registered()
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    settings = workshop.context.environment.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
-    gone = workshop.context.environment.model_copy(update={"mlflow": settings})
-    with pytest.raises(RegistryError, match=r"MLflow does not answer at http://127.0.0.1:9 .*nothing was promoted"):
-        promote(_with(workshop.context, environment=gone), registered, "ada")
-    assert read_ledger(workshop.context.store, "tiny") == []
-    assert promote(workshop.context, registered, "ada").version == 1
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from pipelines.records import Registered
-from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
-from pipelines.steps.context import Context
-from pipelines.steps.promote import promote
-from pipelines.store.files import FileStore
-
-class DiesAfterTheEntry(FileStore):
-    def put_if_absent(self, key, data):
-        super().put_if_absent(key, data)
-        if "/ledger/" in key:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-spec, environment, registered, folder = sys.argv[1:]
-spec, environment = ModelSpec.model_validate_json(spec), Environment.model_validate_json(environment)
-promote(Context(spec, environment, DiesAfterTheEntry(Path(folder))), Registered.model_validate_json(registered), "ada")
-"""
-
-
-def test_after_a_kill_between_entry_and_alias_the_next_run_moves_the_alias(champions: Any, tmp_path: Path) -> None:
-    workshop = champions(0)
-    registered = workshop.registered()
-    store = FileStore(tmp_path / "disk")
-    for info in workshop.context.store.list():
-        store.write(info.key, workshop.context.store.read(info.key))
-    context = _with(workshop.context, store=store)
-    arguments = [context.spec.model_dump_json(), context.environment.model_dump_json(), registered.model_dump_json()]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments, str(tmp_path / "disk")], check=False)
-    assert killed.returncode == -signal.SIGKILL
-    assert (len(read_ledger(store, "tiny")), _alias(context)) == (1, None)
-    report = reconcile(context)
-    assert (report.outcome, report.version, report.found_version) == ("healed", 1, None)
-    assert _alias(context) == 1
-    assert promote(context, registered, "ada").ledger_seq == 1
-
-
-def test_an_alias_moved_by_hand_decides_nothing(champions: Any) -> None:
-    workshop = champions(2)
-    connect(workshop.context.environment).set_registered_model_alias("tiny", "champion", "1")
-    promoted = promote(workshop.context, workshop.registered(), "ada")
-    assert (promoted.previous_version, _alias(workshop.context)) == (2, 3)
