@@ -38,6 +38,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     rollback = commands.add_parser("rollback", parents=[shared], help="let a version serve again that served before")
     rollback.add_argument("model", metavar="MODEL")
     rollback.add_argument("--to", required=True, metavar="N|previous", help="a version number, or 'previous'")
+    rollback.add_argument("--from", type=int, dest="serving", metavar="N", help="only if version N serves now")
     rollback.add_argument("--reason", required=True, help="kept in the ledger")
     rollback.set_defaults(run=run_rollback, show=show_rollback)
 
@@ -128,7 +129,7 @@ def run_rollback(options: argparse.Namespace) -> Any:
     if options.to != "previous" and not options.to.isdigit():
         raise UsageError(f"--to: found {options.to!r}; allowed: a version number, or 'previous'. Nothing was changed.")
     to: Any = options.to if options.to == "previous" else int(options.to)
-    return roll_back(_open(options.model), to, options.reason, getpass.getuser()).to_dict()
+    return roll_back(_open(options.model), to, options.reason, getpass.getuser(), options.serving).to_dict()
 
 
 def show_rollback(answer: dict[str, Any]) -> None:

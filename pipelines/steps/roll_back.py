@@ -15,17 +15,24 @@ from pipelines.steps.promote import promoted_by
 from pipelines.store.verified import fetch_verified, read_record
 
 
-def roll_back(context: Context, to: int | Literal["previous"], reason: str, by: str) -> Promoted:
+def roll_back(
+    context: Context, to: int | Literal["previous"], reason: str, by: str, serving: int | None = None
+) -> Promoted:
     """Append the entry that lets an earlier champion serve, then move the alias.
+
+    `previous` is another version once the rollback is done, so a caller that may try again says what it goes back
+    from: with `serving` the same rollback asked for again, after whatever end, gives the same answer.
 
     Args:
         context: The model's surroundings.
         to: A version, or `previous`: the one that served before the version that serves now.
         reason: Why; kept in the ledger.
         by: Who; kept in the ledger.
+        serving: The version to go back from; where left out, whichever serves now.
 
     Raises:
-        RollbackRefused: If the version never served or serves already, or somebody else was first.
+        RollbackRefused: If the version never served or serves already, another than `serving` serves, or somebody else
+            was first.
         UsageError: If there is no reason.
         IntegrityError: If the ledger, or the version's candidate or model, is not what was written.
         RegistryError: If MLflow does not answer, or has not the version.
@@ -36,9 +43,9 @@ def roll_back(context: Context, to: int | Literal["previous"], reason: str, by: 
     shadow = read_shadow(environment, model)
     entries = read_ledger(store, model)
     check_witness(entries, model, shadow)
-    entry = _cut_off_attempt(entries, shadow, reason, by)
+    entry = _earlier_attempt(entries, shadow, to, reason, by, serving)
     if entry is None:
-        target = _target(model, entries, to)
+        target = _target(model, entries, to, serving)
         _check_servable(context, target)
         entry = append_entry(
             store,
@@ -59,18 +66,38 @@ def roll_back(context: Context, to: int | Literal["previous"], reason: str, by: 
     return promoted_by(entry, read_ledger(store, model))
 
 
-def _cut_off_attempt(entries: list[LedgerEntry], shadow: Shadow, reason: str, by: str) -> LedgerEntry | None:
-    """Return the entry of this same rollback, cut off before the alias: `previous` must not go back twice."""
-    if not entries or (shadow.witness_seq or 0) >= entries[-1].seq:
+def _earlier_attempt(
+    entries: list[LedgerEntry],
+    shadow: Shadow,
+    to: int | Literal["previous"],
+    reason: str,
+    by: str,
+    serving: int | None,
+) -> LedgerEntry | None:
+    """Return the entry that this same rollback has left already, if it has: `previous` must not go back twice.
+
+    Without `serving` only an attempt that was cut off before the alias is known to be the same.
+    """
+    if len(entries) < 2:
         return None
-    last = entries[-1]
-    return last if (last.action, last.reason, last.by) == ("roll_back", reason.strip(), by) else None
+    before, last = entries[-2:]
+    target = previous_champion(entries[:-1])
+    wanted = target.version if to == "previous" and target else to
+    if (last.action, last.version, last.reason, last.by) != ("roll_back", wanted, reason.strip(), by):
+        return None
+    is_same = (shadow.witness_seq or 0) < last.seq if serving is None else before.version == serving
+    return last if is_same else None
 
 
-def _target(model: str, entries: list[LedgerEntry], to: int | Literal["previous"]) -> LedgerEntry:
+def _target(model: str, entries: list[LedgerEntry], to: int | Literal["previous"], serving: int | None) -> LedgerEntry:
     champion = champion_entry(entries)
     if champion is None:
         raise RollbackRefused(f"{model} has no champion yet: there is nothing to go back from. Nothing was changed.")
+    if serving not in (None, champion.version):
+        raise RollbackRefused(
+            f"Version {serving} of {model} does not serve: version {champion.version} serves since {champion.at} "
+            f"(ledger entry {champion.seq}, by {champion.by}). Nothing was changed."
+        )
     if to == "previous":
         if (before := previous_champion(entries)) is None:
             raise RollbackRefused(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from pipelines.registry.ledger import append_entry
 from pipelines.spec import Environment
+from pipelines.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,6 +89,23 @@ def test_a_rollback_without_a_champion_is_refused_with_1(capsys: pytest.CaptureF
 
 def test_a_rollback_to_no_number_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rollback", "flight_delay", "--to", "best", "--reason", "test"]) == 2
+    assert "'best'" in capsys.readouterr().err
+
+
+def test_a_rollback_from_another_version_than_serves_is_refused_with_1(
+    environment: Environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hashes = {name: "0" * 64 for name in ("candidate_sha256", "model_sha256", "verdict_sha256")}
+    named = {"candidate_key": "candidate", "verdict_key": "verdict", "reason": "good", "by": "ada"}
+    store = open_store(environment.store)
+    append_entry(store, "flight_delay", None, action="promote", version=1, **hashes, **named)
+    assert main(["rollback", "flight_delay", "--to", "previous", "--from", "7", "--reason", "test"]) == 1
+    assert "Version 7 of flight_delay does not serve: version 1 serves since" in capsys.readouterr().err
+
+
+def test_a_rollback_from_no_number_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["rollback", "flight_delay", "--to", "previous", "--from", "best", "--reason", "test"])
     assert "'best'" in capsys.readouterr().err
 
 

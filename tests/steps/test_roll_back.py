@@ -135,3 +135,45 @@ def test_a_rollback_cut_off_before_the_alias_is_finished_and_not_made_twice(cham
     assert (read_ledger(store, "tiny")[-1].version, _alias(workshop)) == (2, 3)
     assert roll_back(context, "previous", "slow", "ada").version == 2
     assert (len(read_ledger(store, "tiny")), _alias(workshop)) == (4, 2)
+
+
+@pytest.mark.parametrize("to", ["previous", 2])
+def test_a_rollback_from_a_named_version_gives_the_same_answer_when_it_is_tried_again(champions: Any, to: Any) -> None:
+    workshop = champions(3)
+    first = roll_back(workshop.context, to, "slow", "ada", serving=3)
+    assert roll_back(workshop.context, to, " slow ", "ada", serving=3) == first
+    assert (first.version, len(_ledger(workshop)), _alias(workshop)) == (2, 4, 2)
+
+
+def test_a_rollback_from_the_version_gone_back_to_goes_one_further(champions: Any) -> None:
+    workshop = champions(3)
+    roll_back(workshop.context, "previous", "slow", "ada", serving=3)
+    assert roll_back(workshop.context, "previous", "slow", "ada", serving=2).version == 1
+
+
+@pytest.mark.parametrize(("to", "reason", "by"), [(1, "slow", "ada"), (2, "late", "ada"), (2, "slow", "eve")])
+def test_another_rollback_from_a_version_that_no_longer_serves_is_refused(
+    champions: Any, to: int, reason: str, by: str
+) -> None:
+    workshop = champions(3)
+    roll_back(workshop.context, 2, "slow", "ada", serving=3)
+    match = (
+        r"Version 3 of tiny does not serve: version 2 serves since .* \(ledger entry 4, by ada\)\. Nothing was changed"
+    )
+    with pytest.raises(RollbackRefused, match=match):
+        roll_back(workshop.context, to, reason, by, serving=3)
+    assert (len(_ledger(workshop)), _alias(workshop)) == (4, 2)
+
+
+def test_a_cut_off_rollback_is_not_the_answer_to_one_with_another_target(champions: Any) -> None:
+    workshop = champions(3)
+    store = _DiesAtTheAlias()
+    for info in workshop.context.store.list():
+        store.write(info.key, workshop.context.store.read(info.key))
+    cut_off = Context(workshop.context.spec, workshop.context.environment, store)
+    with pytest.raises(_KilledError):
+        roll_back(cut_off, 2, "slow", "ada")
+    whole = Context(workshop.context.spec, workshop.context.environment, MemoryStore())
+    for info in store.list():
+        whole.store.write(info.key, store.read(info.key))
+    assert roll_back(whole, 1, "slow", "ada").version == 1
