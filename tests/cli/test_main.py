@@ -95,7 +95,7 @@ def test_a_rollback_to_no_number_ends_with_2(capsys: pytest.CaptureFixture[str])
 def test_a_rollback_from_another_version_than_serves_is_refused_with_1(
     environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hashes = {name: "0" * 64 for name in ("candidate_sha256", "model_sha256", "verdict_sha256")}
+    hashes = dict.fromkeys(("candidate_sha256", "model_sha256", "verdict_sha256"), "0" * 64)
     named = {"candidate_key": "candidate", "verdict_key": "verdict", "reason": "good", "by": "ada"}
     store = open_store(environment.store)
     append_entry(store, "flight_delay", None, action="promote", version=1, **hashes, **named)
