@@ -94,7 +94,11 @@ class PartitionChange(Record):
 
 
 class Ingested(Record):
-    """What ingest leaves: every partition in the window, and which of them are new or not what they were."""
+    """What ingest leaves: every partition in the window, and which of them are new or not what they were.
+
+    `prepare` leaves the same of a language model's conversations: `prepared_from` are the partitions as they came in,
+    and `report_key` names what was found in them.
+    """
 
     model: str
     window: Window
@@ -103,6 +107,8 @@ class Ingested(Record):
     new: tuple[str, ...]
     changed: tuple[PartitionChange, ...]
     num_rows: int
+    prepared_from: tuple[Partition, ...] = ()
+    report_key: str | None = None
 
 
 class CheckResult(Record):
@@ -124,12 +130,14 @@ class CheckResult(Record):
 class Validated(Record):
     """What validate leaves: partitions without the bad rows, and the bad rows with their reasons.
 
-    `raw` are the partitions as they came in, so that a snapshot can name the bytes it rests on.
+    `raw` are the partitions as they were judged, so that a snapshot can name the bytes it rests on; `prepared_from`
+    are those that they were prepared from, where they were.
     """
 
     model: str
     window: Window
     raw: tuple[Partition, ...] = ()
+    prepared_from: tuple[Partition, ...] = ()
     partitions: tuple[Partition, ...]
     quarantined: tuple[Partition, ...]
     num_rows_in: int
@@ -151,6 +159,43 @@ class SnapshotRef(Record):
     training_sha256: str
     num_rows_train: int
     num_rows_holdout: int
+
+
+class Packed(Record):
+    """What pack leaves of a language model's training side: sequences of tokens, ready to be mapped into memory.
+
+    `manifest_key` names the stored list of files with their hashes; `manifest_sha256` binds all of them.
+    """
+
+    model: str
+    snapshot: SnapshotRef
+    manifest_key: str
+    manifest_sha256: str
+    pretrained_sha256: str
+    sequence_length: int
+    num_documents: int
+    num_sequences: int
+    num_validation_sequences: int
+    num_tokens: int
+    num_answer_tokens: int
+    useful_share: float
+    num_decontaminated: int
+    report_key: str
+
+
+class TuningPlan(Record):
+    """The fine-tuning as it was fixed before any of it ran; `plan_key` names DeepSpeed's settings and the forecast."""
+
+    model: str
+    packed: Packed
+    plan_key: str
+    plan_sha256: str
+    mlflow_run_id: str
+    world_size: int
+    num_steps: int
+    zero_stage: int
+    forecast_bytes: int
+    forecast_step_seconds: float
 
 
 class SearchPlan(Record):
@@ -176,17 +221,20 @@ class SearchShare(Record):
 class Candidate(Record):
     """A trained version that nobody has judged yet.
 
-    `model_sha256` is the hash of the skops file; `schedule_key` the record from which the search can be replayed.
+    `model_key` names the model's one file, or the manifest of its files where it has several; `model_sha256` is its
+    hash. `training_key` names the record from which the training can be replayed. `validation_score` is what
+    the training itself optimised, on rows of the training side: `cv roc_auc`, `validation loss`.
     """
 
     model: str
     snapshot_id: str
     model_key: str
     model_sha256: str
-    schedule_key: str
+    training_key: str
     mlflow_run_id: str
     algorithm: str
-    cv_score: float
+    validation_metric: str
+    validation_score: float
     num_trials: int
     seconds: float
     spec_sha256: str
@@ -217,7 +265,7 @@ class PairedDifference(Record):
 
 
 class Evaluation(Record):
-    """The evidence: candidate and champion on the same frozen holdout.
+    """The evidence: candidate and champion on the same frozen holdout, and of a language model its pretrained base too.
 
     `champion_saw_holdout` says how the champion came to know these rows; None when it did not. `predictions_key` names
     the Parquet object with both models' prediction for each row, and `predictions_sha256` binds it.
@@ -237,6 +285,9 @@ class Evaluation(Record):
     differences: tuple[PairedDifference, ...]
     predictions_key: str | None = None
     predictions_sha256: str | None = None
+    base_sha256: str | None = None
+    base_metrics: tuple[MetricValue, ...] = ()
+    base_differences: tuple[PairedDifference, ...] = ()
 
 
 class RuleResult(Record):

@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""What every test may ask for, and Airflow's paths: they are set before the first import of Airflow."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,9 +20,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
 
+ROOT = Path(__file__).resolve().parents[1]
+_AIRFLOW_HOME = tempfile.mkdtemp(prefix="tandem-airflow-")
+os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+for _folder in ("dags", "plugins"):  # Airflow puts both there for the code in them
+    os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(ROOT / _folder)
+    sys.path.append(str(ROOT / _folder))
+
 _S3_VARIABLES = {"AWS_ACCESS_KEY_ID": "tandem-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests-only"}
 _S3_PORTS = ("s3.port", "master.port", "filer.port", "volume.port")
 _START_SECONDS = 60
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_AIRFLOW_HOME)
 
 
 @pytest.fixture(scope="session")

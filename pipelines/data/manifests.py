@@ -77,7 +77,7 @@ class Side(Record):
     partitions: tuple[Partition, ...]
     profiles: tuple[ProfileRef, ...]
     num_rows: int
-    target: TargetDistribution
+    target: TargetDistribution | None
 
     @property
     def content_sha256(self) -> str:
@@ -98,10 +98,11 @@ class TrainingManifest(Record):
 
 
 class Lineage(Record):
-    """From a partition as it came in to the two files it was cut into."""
+    """From a partition as it came in, over what it was prepared to, to the two files it was cut into."""
 
     name: str
     raw_sha256: str | None
+    prepared_sha256: str | None = None
     clean_sha256: str
     train_sha256: str | None
     holdout_sha256: str | None

@@ -20,7 +20,7 @@ from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
 from pipelines.data.sql import literal, quoted
 from pipelines.data.surveys import MICROSECONDS_PER_DAY, Survey
 from pipelines.errors import DataError
-from pipelines.spec.source import Holdout, Source
+from pipelines.spec.source import Holdout
 
 EPOCH = date(1970, 1, 1)
 _HASH_DIGITS = 16  # hex digits of the MD5 that decide: a share is exact to 2 ** -64
@@ -36,15 +36,17 @@ class Cut:
     holdout: Path | None
 
 
-def holdout_rule(holdout: Holdout, source: Source, survey: Survey) -> HoldoutRule:
+def holdout_rule(
+    holdout: Holdout, key_columns: tuple[str, ...], time_column: str | None, survey: Survey
+) -> HoldoutRule:
     """Return the complete rule: by time, `last_days` whole days count back from the end of the latest row's day."""
     if holdout.by == "key":
-        return HoldoutRule(by="key", columns=source.key_columns, share=holdout.share, salt=holdout.salt)
-    if source.time_column is None or holdout.last_days is None:
+        return HoldoutRule(by="key", columns=key_columns, share=holdout.share, salt=holdout.salt)
+    if time_column is None or holdout.last_days is None:
         raise DataError("A holdout by time needs 'source.time_column' and 'holdout.last_days'. No snapshot was taken.")
     first_day = EPOCH + timedelta(days=survey.last_day + 1 - holdout.last_days)
     return HoldoutRule(
-        by="time", columns=(source.time_column,), last_days=holdout.last_days, first_holdout_day=first_day.isoformat()
+        by="time", columns=(time_column,), last_days=holdout.last_days, first_holdout_day=first_day.isoformat()
     )
 
 

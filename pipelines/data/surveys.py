@@ -31,13 +31,13 @@ class Survey:
         return max(latest for _, latest in self.times.values()) // MICROSECONDS_PER_DAY
 
 
-def survey(paths: Mapping[str, Path], columns: Sequence[str], target: str, time_column: str | None) -> Survey:
+def survey(paths: Mapping[str, Path], columns: Sequence[str], target: str | None, time_column: str | None) -> Survey:
     """Read footers, the time column and the target column of every partition, one row group at a time.
 
     Args:
         paths: Local Parquet files by partition name.
         columns: Every column that the model spec names.
-        target: The column to be predicted.
+        target: The column to be predicted; None where there is none.
         time_column: The column the holdout is cut by, or None.
 
     Raises:
@@ -56,7 +56,8 @@ def survey(paths: Mapping[str, Path], columns: Sequence[str], target: str, time_
     num_rows = {name: pq.read_metadata(path).num_rows for name, path in paths.items()}
     if not sum(num_rows.values()):
         raise DataError(f"All {len(paths)} partitions are empty: 0 rows passed validation. No snapshot was taken.")
-    _refuse_missing_target(paths, target, sum(num_rows.values()))
+    if target is not None:
+        _refuse_missing_target(paths, target, sum(num_rows.values()))
     times = {} if time_column is None else _time_bounds(paths, time_column, schema.field(time_column).type)
     return Survey(schema, num_rows, times)
 

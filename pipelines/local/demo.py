@@ -46,7 +46,7 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
         LOG.info("Following %s", url)
         if Follower(api, dag_id, run_id, LOG.info).follow() != "success":
             raise Refused(f"The run ended red; the lines above say why, and the champion is who it was. See {url}")
-        left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS}
+        left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS[context.spec.kind]}
     left["verdict"] = read_verdict(context, Judged.from_dict(left["gate"])).to_dict()
     mlflow_url = run_url(context.environment, left["plan"]["mlflow_run_id"])
     return {**left, "dag_run_url": url, "mlflow_run_url": mlflow_url}

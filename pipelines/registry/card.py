@@ -10,7 +10,7 @@ from string import Template
 
 from pipelines.records import MetricValue, PairedDifference
 from pipelines.registry.evidence import Evidence
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DataFacts:
     warnings: Sequence[str]
 
 
-def model_card(spec: ModelSpec, evidence: Evidence, data: DataFacts) -> str:
+def model_card(spec: ClassicSpec, evidence: Evidence, data: DataFacts) -> str:
     """Return the card in Markdown, from the template `model_card.md` beside this module."""
     template = Template(files("pipelines.registry").joinpath("model_card.md").read_text(encoding="utf-8"))
     candidate, evaluation, verdict, training = evidence.candidate, evidence.evaluation, evidence.verdict, spec.training
@@ -57,7 +57,7 @@ def model_card(spec: ModelSpec, evidence: Evidence, data: DataFacts) -> str:
         num_trials=candidate.num_trials,
         seconds=f"{candidate.seconds:.0f}",
         search_metric=training.search_metric,
-        cv_score=f"{candidate.cv_score:.4f}",
+        cv_score=f"{candidate.validation_score:.4f}",
         seed=training.seed,
         folds=training.folds,
         calibrate="yes" if training.calibrate else "no",

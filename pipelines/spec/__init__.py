@@ -2,6 +2,15 @@
 
 from pipelines.spec.environment import Environment
 from pipelines.spec.load import load_environment, load_model, model_names, project_root
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec, LlmSpec, ModelSpec
 
-__all__ = ["Environment", "ModelSpec", "load_environment", "load_model", "model_names", "project_root"]
+__all__ = [
+    "ClassicSpec",
+    "Environment",
+    "LlmSpec",
+    "ModelSpec",
+    "load_environment",
+    "load_model",
+    "model_names",
+    "project_root",
+]

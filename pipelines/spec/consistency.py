@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from pipelines.spec.corpus import CONVERSATION_COLUMNS
 from pipelines.spec.document import Path
 from pipelines.spec.gates import GateRule
-from pipelines.spec.model import ModelSpec, Schedule
+from pipelines.spec.model import ClassicSpec, LlmSpec, ModelSpec, Schedule
 from pipelines.spec.nearest import choices
 from pipelines.spec.source import FilesSource
 from pipelines.spec.training import METRICS_BY_TASK
 
 _UNIT_METRICS = frozenset(
     {"roc_auc", "roc_auc_ovr", "average_precision", "accuracy", "balanced_accuracy", "f1", "f1_macro", "precision"}
-    | {"recall", "brier"}
+    | {"recall", "brier", "exact_match", "token_f1", "format_valid", "general_accuracy", "stereotype_preference"}
+    | {"toxicity", "personal_data_leaks", "refusal"}
 )
 _COLUMN_KWARGS = ("column", "column_A", "column_B", "column_list", "column_set")
 
@@ -30,7 +32,8 @@ class Inconsistency(NamedTuple):
 
 def inconsistencies(spec: ModelSpec) -> list[Inconsistency]:
     """Return every contradiction in a spec whose single values are all right."""
-    return [*_schedule(spec), *_source(spec), *_holdout(spec), *_training(spec), *_gates(spec)]
+    own = _training(spec) if isinstance(spec, ClassicSpec) else _fine_tuning(spec) if isinstance(spec, LlmSpec) else ()
+    return [*_schedule(spec), *_source(spec), *_holdout(spec), *own, *_gates(spec)]
 
 
 def _schedule(spec: ModelSpec) -> Iterator[Inconsistency]:
@@ -84,7 +87,7 @@ def _holdout(spec: ModelSpec) -> Iterator[Inconsistency]:
     if holdout.by == "time":
         if source.time_column is None:
             yield Inconsistency(("holdout", "by"), "'time'", "'key', or give 'source.time_column'")
-    elif not source.key_columns:
+    elif not spec.holdout_key_columns:
         yield Inconsistency(("holdout", "by"), "'key'", "'time', or give 'source.key_columns'")
     if getattr(holdout, needed) is None:
         allowed = f"a value, since a holdout by {holdout.by} needs {needed!r}"
@@ -95,7 +98,32 @@ def _holdout(spec: ModelSpec) -> Iterator[Inconsistency]:
             yield Inconsistency(("holdout", key), repr(getattr(holdout, key)), allowed)
 
 
-def _training(spec: ModelSpec) -> Iterator[Inconsistency]:
+def _fine_tuning(spec: LlmSpec) -> Iterator[Inconsistency]:
+    training, hardware = spec.training, spec.hardware
+    if spec.holdout.by == "time" and spec.corpus.document_column is None and not spec.corpus.near_duplicates.keep_one:
+        allowed = "'key', or 'keep_one: true': near-duplicates would stand on both sides of a day"
+        yield Inconsistency(("holdout", "by"), "'time'", allowed)
+    if training.sequences_per_step % hardware.world_size:
+        allowed = f"a multiple of the {hardware.world_size} processes"
+        yield Inconsistency(("training", "sequences_per_step"), str(training.sequences_per_step), allowed)
+    elif training.micro_batch is not None and training.sequences_per_step % (
+        training.micro_batch * hardware.world_size
+    ):
+        each = training.sequences_per_step // hardware.world_size
+        allowed = f"a divisor of the {each} sequences that each of {hardware.world_size} processes has in a step"
+        yield Inconsistency(("training", "micro_batch"), str(training.micro_batch), allowed)
+    if training.offload and training.zero_stage == 0:
+        yield Inconsistency(("training", "offload"), "true", "false, or a 'zero_stage' of 1 to 3")
+    if (
+        training.early_stop is not None
+        and training.max_steps is not None
+        and (training.evaluate_every > training.max_steps and "evaluate_every" in training.model_fields_set)
+    ):
+        allowed = f"at most the {training.max_steps} steps of the training"
+        yield Inconsistency(("training", "evaluate_every"), str(training.evaluate_every), allowed)
+
+
+def _training(spec: ClassicSpec) -> Iterator[Inconsistency]:
     training = spec.training
     place: Path = ("training", "features")
     leaks = {column: index for index, column in enumerate(training.leak_columns)}
@@ -125,13 +153,15 @@ def _training(spec: ModelSpec) -> Iterator[Inconsistency]:
 def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
     gates, known = spec.gates, _known_columns(spec)
     for index, column in enumerate(gates.slices):
-        yield from _slice(column, known, spec.training.target, ("gates", "slices", index))
+        yield from _slice(column, known, _target(spec), ("gates", "slices", index))
     yield from _repeated(gates.slices, ("gates", "slices"))
     for index, rule in enumerate(gates.rules):
-        yield from _rule(rule, METRICS_BY_TASK[spec.training.task], ("gates", "rules", index))
+        yield from _rule(rule, spec.metrics, ("gates", "rules", index))
         if rule.slice is not None:
-            yield from _slice(rule.slice, known, spec.training.target, ("gates", "rules", index, "slice"))
-    if all(rule.slice is not None or (rule.minimum is None and rule.maximum is None) for rule in gates.rules):
+            yield from _slice(rule.slice, known, _target(spec), ("gates", "rules", index, "slice"))
+        if not isinstance(spec, LlmSpec):
+            yield from _without_base(rule, ("gates", "rules", index))
+    if all(rule.slice is not None or not rule.holds_without_champion for rule in gates.rules):
         allowed = "a minimum or maximum on all rows: the first model has no champion to be held to"
         yield Inconsistency(("gates", "rules"), "only rules against the champion or on slices", allowed)
 
@@ -149,7 +179,18 @@ def _rule(rule: GateRule, metrics: Sequence[str], place: Path) -> Iterator[Incon
         yield Inconsistency((*place, "maximum"), f"{rule.maximum:g}", f"at least 0: {rule.metric} cannot be lower")
 
 
-def _slice(column: str, known: Sequence[str], target: str, place: Path) -> Iterator[Inconsistency]:
+def _without_base(rule: GateRule, place: Path) -> Iterator[Inconsistency]:
+    for key in ("better_than_base_by", "no_worse_than_base_by"):
+        if getattr(rule, key) is not None:
+            found = f"{getattr(rule, key):g}"
+            yield Inconsistency((*place, key), found, "nothing: only a fine-tuned language model has a base")
+
+
+def _target(spec: ModelSpec) -> str | None:
+    return spec.training.target if isinstance(spec, ClassicSpec) else None
+
+
+def _slice(column: str, known: Sequence[str], target: str | None, place: Path) -> Iterator[Inconsistency]:
     if column == target:
         yield Inconsistency(place, f"{column!r}, the target", "a column that is known before the answer is")
     elif column not in known:
@@ -158,13 +199,13 @@ def _slice(column: str, known: Sequence[str], target: str, place: Path) -> Itera
 
 
 def _known_columns(spec: ModelSpec) -> list[str]:
-    known = [*spec.training.features, *spec.source.key_columns, spec.source.time_column or ""]
+    known = [*spec.source_columns, *(CONVERSATION_COLUMNS if isinstance(spec, LlmSpec) else ())]
     known += spec.source.column_types if isinstance(spec.source, FilesSource) else ()
     for expectation in spec.quality.expectations:
         for kwarg in _COLUMN_KWARGS:
             value = expectation.kwargs.get(kwarg)
             known += [value] if isinstance(value, str) else map(str, value) if isinstance(value, list) else ()
-    return list(dict.fromkeys(column for column in known if column))
+    return list(dict.fromkeys(column for column in known if column != _target(spec)))
 
 
 def _repeated(columns: Sequence[str], place: Path) -> Iterator[Inconsistency]:

@@ -17,11 +17,24 @@ class GateRule(Section):
     no_worse_than_champion_by: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="Margin that the challenger may lose to the champion."
     )
+    better_than_base_by: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="llm: what fine-tuning must gain over the pretrained model."
+    )
+    no_worse_than_base_by: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="llm: what fine-tuning may lose to the pretrained model."
+    )
+
+    @property
+    def holds_without_champion(self) -> bool:
+        """Whether any of its bounds can be judged when no model serves yet."""
+        bounds = (self.minimum, self.maximum, self.better_than_base_by, self.no_worse_than_base_by)
+        return any(bound is not None for bound in bounds)
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> GateRule:
-        if self.minimum is None and self.maximum is None and self.no_worse_than_champion_by is None:
-            raise ValueError("give at least one of 'minimum', 'maximum', 'no_worse_than_champion_by'")
+        if not self.holds_without_champion and self.no_worse_than_champion_by is None:
+            bounds = "'minimum', 'maximum', 'no_worse_than_champion_by', 'better_than_base_by', 'no_worse_than_base_by'"
+            raise ValueError(f"give at least one of {bounds}")
         return self
 
 

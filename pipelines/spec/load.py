@@ -17,8 +17,8 @@ from pipelines.spec.complaints import problems_of, shown
 from pipelines.spec.consistency import inconsistencies
 from pipelines.spec.document import Document, dotted, read_document
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
-from pipelines.spec.nearest import choices
+from pipelines.spec.model import KINDS, ModelSpec
+from pipelines.spec.nearest import choices, nearest
 from pipelines.spec.overrides import PREFIX, applied, read_overrides
 from pipelines.spec.repair import repaired
 
@@ -53,11 +53,12 @@ def load_model(name: str) -> ModelSpec:
 def read_model(name: str) -> tuple[ModelSpec, Document]:
     """Return the spec in config/models/<name>.yaml and the document, to find lines in. Raises `SpecError`."""
     document = _read("models", name)
+    kind = _kind(document)
     try:
-        spec = ModelSpec.model_validate(document.value)
+        spec = kind.model_validate(document.value)
     except ValidationError as error:
-        problems = problems_of(error, ModelSpec, document)
-        problems += _inconsistencies_beside(error, document, {problem.key for problem in problems})
+        problems = problems_of(error, kind, document)
+        problems += _inconsistencies_beside(error, kind, document, {problem.key for problem in problems})
         raise SpecError(_with_name(problems, name, document)) from error
     problems = [document.problem(*inconsistency) for inconsistency in inconsistencies(spec)]
     if problems := _with_name(problems, name, document):
@@ -111,10 +112,24 @@ def _read(folder: str, name: str) -> Document:
     return read_document(file, data)
 
 
-def _inconsistencies_beside(error: ValidationError, document: Document, known: set[str]) -> list[Problem]:
+def _kind(document: Document) -> type[ModelSpec]:
+    """Return the spec of the kind that a file names, or surely means: validation then complains of the spelling.
+
+    Raises `SpecError` where it names none: which keys the rest may have is not known then.
+    """
+    found = document.value.get("kind")
+    match = nearest(str(found), list(KINDS))
+    if match is not None:
+        return KINDS[match]
+    raise SpecError([document.problem(("kind",), shown(found), choices(str(found), list(KINDS)))])
+
+
+def _inconsistencies_beside(
+    error: ValidationError, kind: type[ModelSpec], document: Document, known: set[str]
+) -> list[Problem]:
     """Return the contradictions that the file would still hold with its misspelt words put right."""
     try:
-        spec = ModelSpec.model_validate(repaired(error, ModelSpec, document.value))
+        spec = kind.model_validate(repaired(error, kind, document.value))
     except ValidationError:
         return []
     problems = [document.problem(*inconsistency) for inconsistency in inconsistencies(spec)]

@@ -108,7 +108,7 @@ def _follow_file(context: Context, chain: Chain, what: str, key: str, sha256: st
 
 
 def _spec(context: Context, registered: Version, sha256: str) -> ModelSpec:
-    return ModelSpec.model_validate_json(_paper(context, registered, "spec.json", sha256))
+    return type(context.spec).model_validate_json(_paper(context, registered, "spec.json", sha256))
 
 
 def _spec_says(spec: ModelSpec) -> dict[str, Any]:
@@ -155,7 +155,10 @@ def _files(model: str, manifest: Manifest) -> Iterator[tuple[str, str, str, dict
         if one.raw_sha256 is not None:
             key = f"{model}/partitions/{one.name}/{one.raw_sha256}.parquet"
             yield f"raw {one.name}", key, one.raw_sha256, {}
-        if one.clean_sha256 != one.raw_sha256:  # a partition without bad rows is its own clean one
+        if one.prepared_sha256 is not None:
+            key = f"{model}/prepared/{one.name}/{one.prepared_sha256}.parquet"
+            yield f"prepared {one.name}", key, one.prepared_sha256, {}
+        if one.clean_sha256 != (one.prepared_sha256 or one.raw_sha256):  # without bad rows it is its own clean one
             key = f"{model}/clean/{one.name}/{one.clean_sha256}.parquet"
             yield f"clean {one.name}", key, one.clean_sha256, {"num_rows": one.num_rows}
     for what, side in (("training", manifest.training.train), ("holdout", manifest.holdout)):

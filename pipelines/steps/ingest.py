@@ -5,7 +5,6 @@ from __future__ import annotations
 from pipelines.data.partitions import write_partitions
 from pipelines.data.sources import described_source, open_source
 from pipelines.records import Ingested, RunRequest, Window
-from pipelines.spec import ModelSpec
 from pipelines.steps.context import Context
 
 
@@ -21,7 +20,7 @@ def ingest(context: Context, request: RunRequest) -> Ingested:
     window = Window(
         start=request.window.start or spec.schedule.data_start, end=request.window.end or spec.schedule.data_end
     )
-    reader = open_source(spec.source, window, required_columns(spec), context.environment.store.s3_endpoint_url)
+    reader = open_source(spec.source, window, list(spec.source_columns), context.environment.store.s3_endpoint_url)
     return write_partitions(
         context.store,
         spec.name,
@@ -31,9 +30,3 @@ def ingest(context: Context, request: RunRequest) -> Ingested:
         by=spec.source.partition_by,
         window=window,
     )
-
-
-def required_columns(spec: ModelSpec) -> list[str]:
-    """Return the columns without which the model can be neither trained nor judged, each once."""
-    time_columns = [] if spec.source.time_column is None else [spec.source.time_column]
-    return list(dict.fromkeys([*time_columns, *spec.source.key_columns, spec.training.target, *spec.training.features]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -16,24 +17,19 @@ from pipelines.steps.headlines import headline
 
 LOG = logging.getLogger(__name__)
 
-TRAINING_STEPS = (
-    "ingest",
-    "validate",
-    "snapshot",
-    "plan",
-    "search",
-    "train",
-    "evaluate",
-    "gate",
-    "register",
-    "promote",
-)
-"""The steps of one training run, in order; each is a module here and its one public function."""
+_JUDGING = ("evaluate", "gate", "register", "promote")
+TRAINING_STEPS: dict[str, tuple[str, ...]] = {
+    "classic": ("ingest", "validate", "snapshot", "plan", "search", "train", *_JUDGING),
+    "llm": ("ingest", "prepare", "validate", "snapshot", "pack", "plan", "train", *_JUDGING),
+}
+"""The steps of one training run, in order, by kind; each is a module of its name and its one public function."""
 
 
-def step_function(name: str) -> Callable[..., Record]:
-    """Return the public function of a step; its libraries are imported only now."""
-    function: Callable[..., Record] = getattr(importlib.import_module(f"pipelines.steps.{name}"), name)
+def step_function(name: str, kind: str) -> Callable[..., Record]:
+    """Return the public function of a step, a kind's own where it has one; its libraries are imported only now."""
+    own = f"pipelines.steps.{kind}.{name}"
+    module = own if importlib.util.find_spec(own) else f"pipelines.steps.{name}"
+    function: Callable[..., Record] = getattr(importlib.import_module(module), name)
     return function
 
 
@@ -44,7 +40,7 @@ def run_step(name: str, model: str, *arguments: Any) -> Any:
 
 def run_step_in(context: Context, name: str, *arguments: Any) -> Any:
     """Run one step in surroundings that are open already."""
-    function = step_function(name)
+    function = step_function(name, context.spec.kind)
     hints = {key: hint for key, hint in get_type_hints(function).items() if key not in {"context", "return"}}
     if len(arguments) != len(hints):
         raise UsageError(

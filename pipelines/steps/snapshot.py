@@ -31,7 +31,8 @@ from pipelines.data.surveys import Survey, survey
 from pipelines.data.targets import class_distribution, quantity_distribution, refuse_unlearnable
 from pipelines.errors import DataError
 from pipelines.records import Partition, SnapshotRef, Validated
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec, LlmSpec, ModelSpec
+from pipelines.spec.corpus import CONVERSATION_COLUMNS
 from pipelines.steps.context import Context
 from pipelines.store import Store
 from pipelines.store.verified import fetch_verified
@@ -56,14 +57,15 @@ def snapshot(context: Context, validated: Validated) -> SnapshotRef:
             for name, one in clean.items()
         }
         time_column = spec.source.time_column if spec.holdout.by == "time" else None
-        found = survey(paths, _named_columns(spec), spec.training.target, time_column)
-        rule = holdout_rule(spec.holdout, spec.source, found)
+        found = survey(paths, _named_columns(spec), _target_column(spec), time_column)
+        rule = holdout_rule(spec.holdout, spec.holdout_key_columns, time_column, found)
         cuts = [cut(name, path, rule, folder) for name, path in paths.items()]
         _refuse_empty_side(cuts, rule, found)
         proof = prove_disjoint(cuts, rule, folder)
         train = _store_side(context.store, spec, cuts, "train")
         holdout = _store_side(context.store, spec, cuts, "holdout")
-    refuse_unlearnable(spec.training.task, train.target, holdout.target)
+    if isinstance(spec, ClassicSpec) and train.target is not None and holdout.target is not None:
+        refuse_unlearnable(spec.training.task, train.target, holdout.target)
     manifest = Manifest(
         training=_training_manifest(spec, validated, found, train),
         source=spec.source.model_dump(mode="json"),
@@ -77,9 +79,12 @@ def snapshot(context: Context, validated: Validated) -> SnapshotRef:
 
 
 def _named_columns(spec: ModelSpec) -> list[str]:
-    source, time_column = spec.source, spec.source.time_column
-    named = [*spec.training.features, spec.training.target, *source.key_columns, *spec.gates.slices]
-    return [*named, *([time_column] if time_column else [])]
+    made = CONVERSATION_COLUMNS if isinstance(spec, LlmSpec) else spec.source_columns
+    return list(dict.fromkeys([*made, *spec.holdout_key_columns, *spec.gates.slices]))
+
+
+def _target_column(spec: ModelSpec) -> str | None:
+    return spec.training.target if isinstance(spec, ClassicSpec) else None
 
 
 def _refuse_empty_side(cuts: Sequence[Cut], rule: HoldoutRule, found: Survey) -> None:
@@ -119,7 +124,9 @@ def _store_file(store: Store, prefix: str, name: str, path: Path) -> Partition:
     return Partition(name=name, key=key, content_sha256=sha256, num_rows=num_rows, size_bytes=size_bytes)
 
 
-def _target(spec: ModelSpec, paths: Sequence[Path], profile: Profile) -> TargetDistribution:
+def _target(spec: ModelSpec, paths: Sequence[Path], profile: Profile) -> TargetDistribution | None:
+    if not isinstance(spec, ClassicSpec):
+        return None
     if spec.training.task == "regression":
         return quantity_distribution(profile, spec.training.target)
     return class_distribution(paths, spec.training.target)
@@ -131,7 +138,7 @@ def _training_manifest(spec: ModelSpec, validated: Validated, found: Survey, tra
         window=validated.window,
         columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in found.schema),
         time_column=spec.source.time_column,
-        key_columns=spec.source.key_columns,
+        key_columns=tuple(dict.fromkeys([*spec.source.key_columns, *spec.holdout_key_columns])),
         train=train,
     )
 
@@ -140,11 +147,14 @@ def _lineage(validated: Validated, clean: Mapping[str, Partition], train: Side, 
     def hashes(partitions: Sequence[Partition]) -> dict[str, str]:
         return {partition.name: partition.content_sha256 for partition in partitions}
 
-    raw, cut_train, cut_holdout = hashes(validated.raw), hashes(train.partitions), hashes(holdout.partitions)
+    source = hashes(validated.prepared_from or validated.raw)
+    prepared = hashes(validated.raw) if validated.prepared_from else {}
+    cut_train, cut_holdout = hashes(train.partitions), hashes(holdout.partitions)
     return tuple(
         Lineage(
             name=name,
-            raw_sha256=raw.get(name),
+            raw_sha256=source.get(name),
+            prepared_sha256=prepared.get(name),
             clean_sha256=partition.content_sha256,
             train_sha256=cut_train.get(name),
             holdout_sha256=cut_holdout.get(name),

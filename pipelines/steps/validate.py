@@ -89,6 +89,7 @@ def validate(context: Context, ingested: Ingested) -> Validated:
         model=spec.name,
         window=ingested.window,
         raw=ingested.partitions,
+        prepared_from=ingested.prepared_from,
         partitions=kept.partitions,
         quarantined=kept.quarantined,
         num_rows_in=ingested.num_rows,

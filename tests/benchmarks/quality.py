@@ -180,11 +180,11 @@ def quality() -> Any:
 def validate(store: Path) -> dict[str, Any]:
     """Run the step, and tell how many rows went to quarantine."""
     from pipelines.records import Ingested
-    from pipelines.spec import Environment, ModelSpec
+    from pipelines.spec import ClassicSpec, Environment
     from pipelines.steps.context import Context
     from pipelines.store.files import FileStore
 
-    spec = ModelSpec.model_validate(
+    spec = ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "flights",

@@ -69,12 +69,12 @@ def snapshot(rows: Path, target: Path) -> None:
     from pipelines.data.parquet import file_sha256
     from pipelines.records import Partition, Validated, Window
     from pipelines.spec.environment import Environment
-    from pipelines.spec.model import ModelSpec
+    from pipelines.spec.model import ClassicSpec
     from pipelines.steps.context import Context
     from pipelines.steps.snapshot import snapshot as take
     from pipelines.store.files import FileStore
 
-    spec = ModelSpec.model_validate(
+    spec = ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "flights",

@@ -69,8 +69,7 @@ def test_whole_days_are_counted_back_from_the_day_of_the_latest_row(tmp_path, la
     path = tmp_path / "p.parquet"
     pq.write_table(at(last, "1950-01-01"), path)
     found = survey({"p": path}, ["at"], "row", "at")
-    source = source_of(time_column="at")
-    assert holdout_rule(Holdout(by="time", last_days=last_days), source, found).first_holdout_day == first_day
+    assert holdout_rule(Holdout(by="time", last_days=last_days), (), "at", found).first_holdout_day == first_day
 
 
 def source_of(**keys) -> Source:

@@ -180,7 +180,7 @@ def _essence(step: str, record: dict[str, Any]) -> Any:
         case "plan":
             return {key: value for key, value in record.items() if key != "mlflow_run_id"}
         case "train":
-            return record["model_sha256"], record["algorithm"], record["cv_score"]
+            return record["model_sha256"], record["algorithm"], record["validation_score"]
         case "promote":
             return record["version"], record["ledger_seq"]
     return record

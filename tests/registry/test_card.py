@@ -7,7 +7,7 @@ import pytest
 from pipelines.records import Candidate, Evaluation, MetricValue, PairedDifference, RuleResult, Verdict
 from pipelines.registry.card import DataFacts, model_card
 from pipelines.registry.evidence import Evidence
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 
 DATA = DataFacts(
     source="type files, paths ['rows.csv']",
@@ -23,8 +23,8 @@ DATA = DataFacts(
 
 
 @pytest.fixture
-def spec() -> ModelSpec:
-    return ModelSpec.model_validate(
+def spec() -> ClassicSpec:
+    return ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "tiny",
@@ -51,10 +51,11 @@ def evidence() -> Evidence:
         snapshot_id="a" * 64,
         model_key="tiny/models/m/model.skops",
         model_sha256="b" * 64,
-        schedule_key="tiny/models/m/schedule.json",
+        training_key="tiny/models/m/schedule.json",
         mlflow_run_id="run-1",
         algorithm="boosting",
-        cv_score=0.71234,
+        validation_metric="cv roc_auc",
+        validation_score=0.71234,
         num_trials=40,
         seconds=88.6,
         spec_sha256="c" * 64,
@@ -93,7 +94,7 @@ def evidence() -> Evidence:
     return Evidence(verdict, evaluation, candidate)
 
 
-def test_a_card_says_what_a_reader_asks(spec: ModelSpec, evidence: Evidence) -> None:
+def test_a_card_says_what_a_reader_asks(spec: ClassicSpec, evidence: Evidence) -> None:
     card = model_card(spec, evidence, DATA)
     for text in (
         "Tells whether y follows from x.",
@@ -115,17 +116,17 @@ def test_a_card_says_what_a_reader_asks(spec: ModelSpec, evidence: Evidence) -> 
     assert "$" not in card
 
 
-def test_a_card_of_the_first_model_has_no_one_to_compare_with(spec: ModelSpec, evidence: Evidence) -> None:
+def test_a_card_of_the_first_model_has_no_one_to_compare_with(spec: ClassicSpec, evidence: Evidence) -> None:
     first = evidence.evaluation.model_copy(update={"champion_version": None, "differences": ()})
     card = model_card(spec, replace(evidence, evaluation=first), DATA)
     assert "(none):\n\nThere was none to compare with." in card
 
 
-def test_a_card_names_the_checks_that_warned(spec: ModelSpec, evidence: Evidence) -> None:
+def test_a_card_names_the_checks_that_warned(spec: ClassicSpec, evidence: Evidence) -> None:
     card = model_card(spec, evidence, replace(DATA, warnings=("mean of late",)))
     assert "| Quality | 12 checks; with warnings: mean of late |" in card
 
 
-def test_a_dollar_in_the_spec_is_a_dollar_on_the_card(spec: ModelSpec, evidence: Evidence) -> None:
+def test_a_dollar_in_the_spec_is_a_dollar_on_the_card(spec: ClassicSpec, evidence: Evidence) -> None:
     priced = spec.model_copy(update={"description": "Tells who pays $100 or ${more}."})
     assert "Tells who pays $100 or ${more}." in model_card(priced, evidence, DATA)

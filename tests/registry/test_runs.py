@@ -13,13 +13,13 @@ from mlflow import MlflowClient
 from pipelines.errors import RegistryError
 from pipelines.registry import runs
 from pipelines.spec.environment import Environment, StoreSettings
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.store import open_store
 
 
 @pytest.fixture
-def spec() -> ModelSpec:
-    return ModelSpec.model_validate(
+def spec() -> ClassicSpec:
+    return ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "tiny",
@@ -47,14 +47,14 @@ def test_importing_the_registry_switches_telemetry_off() -> None:
     assert done.stdout.strip() == "None"
 
 
-def test_the_same_plan_gets_the_same_run(environment: Environment, spec: ModelSpec) -> None:
+def test_the_same_plan_gets_the_same_run(environment: Environment, spec: ClassicSpec) -> None:
     first = runs.find_or_create_run(environment, spec, "plan-a", {"tandem.snapshot_id": "s"})
     assert runs.find_or_create_run(environment, spec, "plan-a") == first
     assert runs.find_or_create_run(environment, spec, "plan-b") != first
 
 
 def test_artifacts_lie_under_the_artifact_root_by_model(
-    environment: Environment, spec: ModelSpec, tmp_path: Path
+    environment: Environment, spec: ClassicSpec, tmp_path: Path
 ) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     report = tmp_path / "report.txt"
@@ -65,14 +65,14 @@ def test_artifacts_lie_under_the_artifact_root_by_model(
     ]
 
 
-def test_an_experiment_deleted_by_hand_comes_back(environment: Environment, spec: ModelSpec) -> None:
+def test_an_experiment_deleted_by_hand_comes_back(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     client = runs.connect(environment)
     client.delete_experiment(client.get_run(run_id).info.experiment_id)
     assert runs.find_or_create_run(environment, spec, "plan-b") != run_id
 
 
-def test_a_trial_is_a_finished_run_beneath_the_plans(environment: Environment, spec: ModelSpec) -> None:
+def test_a_trial_is_a_finished_run_beneath_the_plans(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     runs.log_trial(
         environment, run_id, 0, {"algorithm": "ridge", "alpha": 0.1}, {"score": 0.7, "worst": nan, "best": inf}
@@ -83,7 +83,7 @@ def test_a_trial_is_a_finished_run_beneath_the_plans(environment: Environment, s
     assert child.data.metrics == {"score": 0.7}
 
 
-def test_the_same_trial_again_adds_no_second_run(environment: Environment, spec: ModelSpec) -> None:
+def test_the_same_trial_again_adds_no_second_run(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     for _ in range(2):
         runs.log_trial(environment, run_id, "worker 1, trial 7", {}, {"score": 0.7}, finished=False)
@@ -91,7 +91,7 @@ def test_the_same_trial_again_adds_no_second_run(environment: Environment, spec:
     assert child.info.status == "KILLED"
 
 
-def test_numbers_that_json_has_not_are_left_out(environment: Environment, spec: ModelSpec) -> None:
+def test_numbers_that_json_has_not_are_left_out(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     runs.log_metrics(environment, run_id, {"a": 1.0, "b": nan, "c": -inf})
     assert runs.connect(environment).get_run(run_id).data.metrics == {"a": 1.0}
@@ -135,7 +135,7 @@ def test_two_processes_may_build_a_fresh_database_at_once(environment: Environme
     assert isinstance(runs.connect(fresh), MlflowClient)
 
 
-def test_a_server_that_is_gone_is_told_in_seconds(environment: Environment, spec: ModelSpec) -> None:
+def test_a_server_that_is_gone_is_told_in_seconds(environment: Environment, spec: ClassicSpec) -> None:
     settings = environment.mlflow.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
     gone = environment.model_copy(update={"mlflow": settings})
     started = time.monotonic()
@@ -159,12 +159,12 @@ def test_a_run_that_mlflow_has_not_is_refused_in_its_words(environment: Environm
         runs.log_metrics(environment, "nowhere", {"a": 1.0})
 
 
-def test_a_runs_address_is_the_web_uis(environment: Environment, spec: ModelSpec) -> None:
+def test_a_runs_address_is_the_web_uis(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     assert runs.run_url(environment, run_id) == f"http://127.0.0.1:5000/#/experiments/1/runs/{run_id}"
 
 
-def test_a_runs_address_is_where_a_browser_finds_mlflow(environment: Environment, spec: ModelSpec) -> None:
+def test_a_runs_address_is_where_a_browser_finds_mlflow(environment: Environment, spec: ClassicSpec) -> None:
     run_id = runs.find_or_create_run(environment, spec, "plan-a")
     seen_from_outside = environment.mlflow.model_copy(update={"web_url": "https://mlflow.example.com/"})
     elsewhere = environment.model_copy(update={"mlflow": seen_from_outside})
@@ -182,7 +182,7 @@ def _with_artifacts_on_s3(environment: Environment, endpoint_url: str, monkeypat
 
 def test_artifacts_go_to_the_stores_own_s3(
     environment: Environment,
-    spec: ModelSpec,
+    spec: ClassicSpec,
     s3_settings: StoreSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -198,7 +198,7 @@ def test_artifacts_go_to_the_stores_own_s3(
 
 
 def test_artifacts_that_cannot_be_written_are_told(
-    environment: Environment, spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environment: Environment, spec: ClassicSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "nobody")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 from pipelines.spec.check import check
 from pipelines.spec.document import Path
 
@@ -62,7 +62,7 @@ def test_a_project_without_models_is_told(project) -> None:
 
 
 def test_a_hook_adds_problems_with_their_lines(project) -> None:
-    def hook(spec: ModelSpec) -> list[Complaint]:
+    def hook(spec: ClassicSpec) -> list[Complaint]:
         return [Complaint(("quality", "expectations", 1, "type"), spec.quality.expectations[1].type, "another")]
 
     (problem,) = check(["flight_delay"], [hook])

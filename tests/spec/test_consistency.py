@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 from pipelines.spec.consistency import inconsistencies
 from pipelines.spec.document import dotted
 
@@ -45,7 +45,7 @@ def found(**changes: Any) -> list[tuple[str, str, str]]:
                 del section_value[key]
             else:
                 section_value[key] = new
-    problems = inconsistencies(ModelSpec.model_validate(value))
+    problems = inconsistencies(ClassicSpec.model_validate(value))
     return [(dotted(problem.path), problem.found, problem.allowed) for problem in problems]
 
 
@@ -141,7 +141,7 @@ BEFORE_THE_ANSWER = "columns known before the answer is"
             (
                 "gates.slices[0]",
                 "'regoin'",
-                "did you mean 'region'? One of: x, z, id, at, region; an expectation on a column makes it known",
+                "did you mean 'region'? One of: at, id, x, z, region; an expectation on a column makes it known",
             ),
         ),
         (

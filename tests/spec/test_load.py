@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from pipelines.errors import SpecError
-from pipelines.spec import Environment, ModelSpec, load_model, model_names
+from pipelines.spec import ClassicSpec, Environment, load_model, model_names
 
 
 def told(problems) -> list[tuple[str, str, str]]:
@@ -217,7 +217,7 @@ def test_reading_a_spec_loads_no_heavy_library() -> None:
     assert heavy.isdisjoint(loaded)
 
 
-@pytest.mark.parametrize("model", [ModelSpec, Environment])
+@pytest.mark.parametrize("model", [ClassicSpec, Environment])
 def test_every_field_says_what_it_is_for(model: type[BaseModel]) -> None:
     assert [name for name, description in _descriptions(model.model_json_schema()) if not description] == []
 

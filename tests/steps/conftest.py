@@ -37,10 +37,10 @@ from pipelines.records import (
 from pipelines.registry import provenance, runs
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
+from pipelines.steps.classic.register import register
 from pipelines.steps.context import Context
 from pipelines.steps.promote import promote
-from pipelines.steps.register import register
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.base import Store
 from pipelines.store.memory import MemoryStore
@@ -113,10 +113,11 @@ class Workshop:
             snapshot_id=self.snapshot.snapshot_id,
             model_key=f"{spec.name}/models/{sha256}/model.skops",
             model_sha256=sha256,
-            schedule_key=f"{spec.name}/models/{sha256}/schedule.json",
+            training_key=f"{spec.name}/models/{sha256}/schedule.json",
             mlflow_run_id=runs.find_or_create_run(self.context.environment, spec, f"plan {len(self.numbers)}"),
             algorithm="boosting",
-            cv_score=0.8,
+            validation_metric="cv log_loss",
+            validation_score=0.8,
             num_trials=1,
             seconds=0.1,
             spec_sha256=spec.sha256,
@@ -191,13 +192,13 @@ class Workshop:
 
 
 @pytest.fixture(scope="session")
-def spec() -> ModelSpec:
+def spec() -> ClassicSpec:
     """The spec of the model `tiny`."""
-    return ModelSpec.model_validate(SPEC)
+    return ClassicSpec.model_validate(SPEC)
 
 
 @pytest.fixture(scope="session")
-def snapshot_in_store(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryStore, SnapshotRef]:
+def snapshot_in_store(spec: ClassicSpec, tmp_path_factory: pytest.TempPathFactory) -> tuple[MemoryStore, SnapshotRef]:
     """A store that holds nothing but the raw rows and a snapshot of them; copy it."""
     home = tmp_path_factory.mktemp("snapshot")
     environment = Environment.model_validate(
@@ -227,7 +228,9 @@ def snapshot_in_store(spec: ModelSpec, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def workshop(environment: Environment, spec: ModelSpec, snapshot_in_store: tuple[MemoryStore, SnapshotRef]) -> Workshop:
+def workshop(
+    environment: Environment, spec: ClassicSpec, snapshot_in_store: tuple[MemoryStore, SnapshotRef]
+) -> Workshop:
     """A workshop of its own for each test, with a snapshot taken and nothing promoted."""
     store, reference = snapshot_in_store
     return Workshop(Context(spec, environment, _copy(store)), reference)
@@ -252,7 +255,7 @@ class State:
 
 @pytest.fixture(scope="session")
 def states(
-    spec: ModelSpec,
+    spec: ClassicSpec,
     snapshot_in_store: tuple[MemoryStore, SnapshotRef],
     mlflow_template: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -276,7 +279,7 @@ def states(
 
 @pytest.fixture
 def champions(
-    environment: Environment, spec: ModelSpec, states: list[State], snapshot_in_store: tuple[MemoryStore, SnapshotRef]
+    environment: Environment, spec: ClassicSpec, states: list[State], snapshot_in_store: tuple[MemoryStore, SnapshotRef]
 ) -> Callable[[int], Workshop]:
     """Give a workshop in which 0 to 3 versions were promoted; the files behind MLflow are shared: do not alter them."""
 

@@ -10,15 +10,15 @@ import pytest
 from pipelines.errors import GateFailed, IntegrityError, ObjectMissing, RegistryError, UsageError
 from pipelines.records import Candidate, Evaluation, MetricValue, PairedDifference, Verdict
 from pipelines.registry.runs import connect, find_or_create_run
-from pipelines.spec import Environment, ModelSpec
+from pipelines.spec import ClassicSpec, Environment
 from pipelines.steps.context import Context
 from pipelines.steps.gate import gate
 from pipelines.store.memory import MemoryStore
 from pipelines.store.verified import read_record, write_record
 
 
-def _spec(minimum: float = 0.62) -> ModelSpec:
-    return ModelSpec.model_validate({
+def _spec(minimum: float = 0.62) -> ClassicSpec:
+    return ClassicSpec.model_validate({
         "kind": "classic", "name": "toy", "description": "A toy.", "holdout": {"by": "key", "share": 0.5},
         "source": {"type": "files", "paths": ["*.csv"], "format": "csv", "key_columns": ["id"]},
         "training": {"task": "binary", "target": "y", "features": ["x"], "budget": {"trials": 1}},
@@ -45,7 +45,8 @@ class Gate:
         self.run_id = find_or_create_run(environment, self.context.spec, "plan")
         self.candidate = Candidate(
             model="toy", snapshot_id="5" * 64, model_key="toy/models/m/model.skops", model_sha256="d" * 64,
-            schedule_key="toy/models/m/schedule.json", mlflow_run_id=self.run_id, algorithm="logistic", cv_score=0.7,
+            training_key="toy/models/m/schedule.json", mlflow_run_id=self.run_id, algorithm="logistic",
+            validation_metric="cv log_loss", validation_score=0.7,
             num_trials=3, seconds=1.0, spec_sha256="s" * 64, code_commit="c", environment_sha256="e" * 64,
         )  # fmt: skip
         write_record(self.context.store, "toy/candidates", self.candidate)

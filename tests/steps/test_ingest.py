@@ -10,15 +10,15 @@ from pipelines.errors import DataError, UsageError
 from pipelines.records import RunRequest, Window
 from pipelines.spec import load_model
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.steps.context import Context
-from pipelines.steps.ingest import ingest, required_columns
+from pipelines.steps.ingest import ingest
 from pipelines.store import open_store
 
 LINES = "time,id,x,y,note\n2013-01-01,1,0.5,0,a\n2013-02-01,2,1.5,1,b\n,3,2.5,1,c\n"
 
 
-def context_of(folder: Path, spec: ModelSpec) -> Context:
+def context_of(folder: Path, spec: ClassicSpec) -> Context:
     environment = Environment(
         name="test",
         home=folder,
@@ -28,8 +28,8 @@ def context_of(folder: Path, spec: ModelSpec) -> Context:
     return Context(spec, environment, open_store(environment.store))
 
 
-def tiny_spec(folder: Path, **source: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
+def tiny_spec(folder: Path, **source: Any) -> ClassicSpec:
+    return ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "tiny",
@@ -107,7 +107,7 @@ def test_a_window_without_rows_is_no_new_data_and_leaves_nothing(context: Contex
 
 
 def test_every_column_that_training_needs_must_be_there(context: Context, tmp_path: Path) -> None:
-    assert required_columns(context.spec) == ["time", "id", "y", "x"]
+    assert list(context.spec.source_columns) == ["time", "id", "y", "x"]
     for column in ("time", "id", "x", "y"):
         (tmp_path / "rows.csv").write_text(LINES.replace(column, f"{column}_", 1))
         with pytest.raises(DataError, match=rf"rows\.csv: '{column}' is missing"):

@@ -17,10 +17,10 @@ import pytest
 from pipelines.errors import RegistryError
 from pipelines.registry.alias import read_shadow
 from pipelines.registry.ledger import read_ledger
+from pipelines.steps.classic.register import register
 from pipelines.steps.context import Context
 from pipelines.steps.explain import explain
 from pipelines.steps.promote import promote
-from pipelines.steps.register import register
 from pipelines.steps.roll_back import roll_back
 
 START_SECONDS = 120

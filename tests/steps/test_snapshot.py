@@ -27,7 +27,7 @@ from pipelines.data.snapshots import (
 from pipelines.errors import DataError, HoldoutRefused, IntegrityError, StoreError
 from pipelines.records import CheckResult, Partition, SnapshotRef, Validated, Window, sha256_of
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.steps.snapshot import snapshot
 from pipelines.store import Store, open_store
@@ -48,8 +48,8 @@ BY_TIME = {"by": "time", "last_days": 10}
 BY_KEY = {"by": "key", "share": 0.3}
 
 
-def spec_of(holdout: dict[str, Any] = BY_TIME, **training: Any) -> ModelSpec:
-    return ModelSpec.model_validate(
+def spec_of(holdout: dict[str, Any] = BY_TIME, **training: Any) -> ClassicSpec:
+    return ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "rain",
@@ -125,7 +125,7 @@ class Taken:
     """A snapshot and where it was taken."""
 
     store: Store
-    spec: ModelSpec
+    spec: ClassicSpec
     validated: Validated
     reference: SnapshotRef
 
@@ -134,7 +134,7 @@ class Taken:
         return read_manifest(self.store, "rain", self.reference.snapshot_id)
 
 
-def take(spec: ModelSpec, tables: dict[str, pa.Table], store: Store | None = None) -> Taken:
+def take(spec: ClassicSpec, tables: dict[str, pa.Table], store: Store | None = None) -> Taken:
     store = store or MemoryStore()
     validated = put(store, tables)
     return Taken(store, spec, validated, snapshot(Context(spec, ENVIRONMENT, store), validated))
@@ -202,12 +202,12 @@ def test_another_process_and_store_give_the_same_id(tmp_path: Path) -> None:
 from pathlib import Path
 from pipelines.records import Validated
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.files import FileStore
 environment = Environment.model_validate_json({ENVIRONMENT.model_dump_json()!r})
-spec = ModelSpec.model_validate_json(Path({str(spec)!r}).read_bytes())
+spec = ClassicSpec.model_validate_json(Path({str(spec)!r}).read_bytes())
 context = Context(spec, environment, FileStore(Path({str(tmp_path / "there")!r})))
 print(snapshot(context, Validated.model_validate_json(Path({str(record)!r}).read_bytes())).snapshot_id)
 """

@@ -13,7 +13,7 @@ from pipelines.data.parquet import ParquetWriter
 from pipelines.errors import CheckBroken, DataError, IntegrityError, QualityFailed, SpecError
 from pipelines.records import Ingested, Partition, Window, sha256_of
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.spec.quality import ExpectationSpec, Quality
 from pipelines.steps import validate as step
 from pipelines.steps.context import Context
@@ -69,7 +69,7 @@ def ingested_in(store: Store, tables: Sequence[dict[str, Any] | pa.Table]) -> In
 
 
 @pytest.fixture
-def context(spec: ModelSpec, tmp_path: Path) -> Callable[..., Context]:
+def context(spec: ClassicSpec, tmp_path: Path) -> Callable[..., Context]:
     """Make a context with an empty store and a spec with these expectations, written without 'expect_'."""
     settings = {"name": "test", "home": tmp_path, "store": {"uri": "memory://"}}
     mlflow = {"tracking_uri": "http://127.0.0.1:9", "artifact_root": "file:///nowhere"}

@@ -20,7 +20,7 @@ from pipelines.classic.evaluation.importance import MOST_ROWS, Importance
 from pipelines.classic.evaluation.measuring import Figures
 from pipelines.classic.evaluation.metrics import is_measurable
 from pipelines.records import MetricValue
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 
 CHALLENGER = "challenger"
 
@@ -33,7 +33,7 @@ class Pictured:
     `classes`: labels in the order of the codes, empty for regression.
     """
 
-    spec: ModelSpec
+    spec: ClassicSpec
     truth: Array
     predictions: Mapping[str, Array]
     classes: Sequence[Any]

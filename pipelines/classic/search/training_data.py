@@ -6,11 +6,11 @@ from __future__ import annotations
 from pipelines.classic.search.rows import Rows, read_rows
 from pipelines.data.snapshots import read_training, training_view
 from pipelines.records import SnapshotRef
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 from pipelines.store import Store
 
 
-def read_training_rows(store: Store, spec: ModelSpec, snapshot: SnapshotRef) -> Rows:
+def read_training_rows(store: Store, spec: ClassicSpec, snapshot: SnapshotRef) -> Rows:
     """Return a snapshot's training rows: features, target and, for folds along time, the time column.
 
     Raises:

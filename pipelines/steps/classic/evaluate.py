@@ -15,11 +15,12 @@ from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
 from pipelines.records import Candidate, Evaluation
+from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.store.verified import write_record
 
 
-def evaluate(context: Context, candidate: Candidate) -> Evaluation:
+def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
     """Store and return the evidence, with each row's predictions; show figures and pictures in the candidate's run.
 
     The same candidate, holdout and champion give the same evaluation, and what is stored or shown already is not
@@ -73,7 +74,9 @@ def evaluate(context: Context, candidate: Candidate) -> Evaluation:
     return evaluation
 
 
-def _store_predictions(context: Context, manifest: Manifest, holdout: pa.Table, answers: Answers) -> tuple[str, str]:
+def _store_predictions(
+    context: Context[ClassicSpec], manifest: Manifest, holdout: pa.Table, answers: Answers
+) -> tuple[str, str]:
     training = manifest.training
     keys = dict.fromkeys([*training.key_columns, *([training.time_column] if training.time_column else [])])
     by_model = {CHALLENGER: answers.challenger, "champion": answers.champion}

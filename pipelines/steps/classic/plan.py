@@ -10,13 +10,14 @@ from pipelines.classic.search.training_data import read_training_rows
 from pipelines.errors import UsageError
 from pipelines.records import RunRequest, SearchPlan, SnapshotRef
 from pipelines.registry import runs
+from pipelines.spec import ClassicSpec
 from pipelines.spec.training import Budget
 from pipelines.steps.context import Context
 
 LOG = logging.getLogger(__name__)
 
 
-def plan(context: Context, snapshot: SnapshotRef, request: RunRequest) -> SearchPlan:
+def plan(context: Context[ClassicSpec], snapshot: SnapshotRef, request: RunRequest) -> SearchPlan:
     """Write the plan of a search and return where it is; the same snapshot, spec and budget give the same plan.
 
     So a search that was done before is found again, and costs nothing.

@@ -17,6 +17,7 @@ from pipelines.records import Candidate, Judged, Registered, Window, canonical_j
 from pipelines.registry import package, provenance, versions
 from pipelines.registry.card import DataFacts, model_card
 from pipelines.registry.evidence import Evidence, check_evidence, read_evidence
+from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.store.verified import fetch_verified, read_record
 
@@ -24,7 +25,7 @@ EXAMPLE_ROWS = 5
 SOURCE_KEYS = ("type", "callable", "paths", "query")
 
 
-def register(context: Context, judged: Judged) -> Registered:
+def register(context: Context[ClassicSpec], judged: Judged) -> Registered:
     """Make the one version of a candidate whose verdict is promote; again for the same candidate, the same version.
 
     Raises:
@@ -42,7 +43,7 @@ def register(context: Context, judged: Judged) -> Registered:
     return Registered(judged=judged, version=version.number)
 
 
-def _make_version(context: Context, evidence: Evidence) -> versions.Version:
+def _make_version(context: Context[ClassicSpec], evidence: Evidence) -> versions.Version:
     candidate = evidence.candidate
     _refuse_another_spec(context, candidate)
     manifest = read_manifest(context.store, candidate.model, candidate.snapshot_id)
@@ -66,7 +67,7 @@ def _make_version(context: Context, evidence: Evidence) -> versions.Version:
         return versions.create_version(context.environment, candidate, model_id, folder, tags, card)
 
 
-def _refuse_another_spec(context: Context, candidate: Candidate) -> None:
+def _refuse_another_spec(context: Context[ClassicSpec], candidate: Candidate) -> None:
     if candidate.spec_sha256 != context.spec.sha256:
         raise PromotionRefused(
             f"{candidate.model}: the candidate was trained by spec {candidate.spec_sha256[:12]}, and the spec is "
@@ -114,7 +115,7 @@ def window_text(window: Window) -> str:
     return f"{start} up to {window.end or 'the newest data'}"
 
 
-def _features(context: Context, manifest: Manifest) -> package.Features:
+def _features(context: Context[ClassicSpec], manifest: Manifest) -> package.Features:
     names = list(context.spec.training.features)
     side = manifest.training.train
     profiles = [read_record(context.store, one.key, Profile, one.profile_sha256) for one in side.profiles]
@@ -125,7 +126,7 @@ def _features(context: Context, manifest: Manifest) -> package.Features:
     return package.Features(rows, missing)
 
 
-def _papers(context: Context, evidence: Evidence, card: str) -> dict[str, bytes]:
+def _papers(context: Context[ClassicSpec], evidence: Evidence, card: str) -> dict[str, bytes]:
     """Return the files that go with the model; the packages only where they are those it was trained with."""
     papers = {
         "model_card.md": card.encode(),

@@ -10,10 +10,11 @@ from pipelines.classic.search.rows import search_rows
 from pipelines.classic.search.searching import run_search
 from pipelines.classic.search.training_data import read_training_rows
 from pipelines.records import SearchPlan, SearchShare
+from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 
 
-def search(context: Context, plan: SearchPlan, worker: int) -> SearchShare:
+def search(context: Context[ClassicSpec], plan: SearchPlan, worker: int) -> SearchShare:
     """Claim and fit trials until none is left or the budget is used up; return what this worker did.
 
     Run again after a crash it goes on from the results in the store. Any number of workers may run at once.

@@ -21,13 +21,14 @@ from pipelines.errors import ObjectExists
 from pipelines.records import Candidate, SearchPlan, SearchShare, sha256_of
 from pipelines.registry import runs
 from pipelines.registry.provenance import code_commit, environment_sha256
+from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.store.verified import write_record
 
 LOG = logging.getLogger(__name__)
 
 
-def train(context: Context, plan: SearchPlan, shares: Sequence[SearchShare]) -> Candidate:
+def train(context: Context[ClassicSpec], plan: SearchPlan, shares: Sequence[SearchShare]) -> Candidate:
     """Return the candidate of a search, made once: the same plan again gives the same record.
 
     Trials that a dead worker left undone are done here, so that a model does not depend on which worker lived.
@@ -50,7 +51,7 @@ def train(context: Context, plan: SearchPlan, shares: Sequence[SearchShare]) -> 
     return candidate
 
 
-def _train(context: Context, plan: SearchPlan, shares: Sequence[SearchShare]) -> Candidate:
+def _train(context: Context[ClassicSpec], plan: SearchPlan, shares: Sequence[SearchShare]) -> Candidate:
     started = time.monotonic()
     board = TrialBoard(context.store, plan.search_key, worker=plan.workers)  # a number that no search worker has
     board.refresh()
@@ -74,10 +75,11 @@ def _train(context: Context, plan: SearchPlan, shares: Sequence[SearchShare]) ->
         snapshot_id=plan.snapshot.snapshot_id,
         model_key=model_key,
         model_sha256=model_sha256,
-        schedule_key=schedule_key,
+        training_key=schedule_key,
         mlflow_run_id=plan.mlflow_run_id,
         algorithm=schedule.algorithm,
-        cv_score=schedule.cv_score,
+        validation_metric=f"cv {context.spec.training.search_metric}",
+        validation_score=schedule.cv_score,
         num_trials=len(schedule.trials),
         seconds=round(searched + time.monotonic() - started, 3),
         spec_sha256=context.spec.sha256,
@@ -86,7 +88,9 @@ def _train(context: Context, plan: SearchPlan, shares: Sequence[SearchShare]) ->
     )
 
 
-def _results(context: Context, plan: SearchPlan, board: TrialBoard, detail: SearchDetail, rows: Rows) -> Results:
+def _results(
+    context: Context[ClassicSpec], plan: SearchPlan, board: TrialBoard, detail: SearchDetail, rows: Rows
+) -> Results:
     """Return the trials that count: under a budget of trials exactly the planned ones, else all there are."""
     generations = [detail.configurations, *board.known_generations()]
     needed = needed_trials(detail, generations, board.results)
@@ -103,7 +107,7 @@ def _results(context: Context, plan: SearchPlan, board: TrialBoard, detail: Sear
     return {key: board.results[key] for key in needed if key in board.results}
 
 
-def _save(context: Context, model_name: str, model: object, schedule: Schedule) -> tuple[str, str, str]:
+def _save(context: Context[ClassicSpec], model_name: str, model: object, schedule: Schedule) -> tuple[str, str, str]:
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         path = Path(folder) / "model.skops"
         save_model(model, path)
@@ -114,13 +118,17 @@ def _save(context: Context, model_name: str, model: object, schedule: Schedule) 
     return f"{prefix}/model.skops", model_sha256, f"{prefix}/schedule.json"
 
 
-def _show(context: Context, candidate: Candidate) -> None:
-    metric = context.spec.training.search_metric
+def _show(context: Context[ClassicSpec], candidate: Candidate) -> None:
     runs.log_metrics(
         context.environment,
         candidate.mlflow_run_id,
-        {f"cv_{metric}": candidate.cv_score, "num_trials": candidate.num_trials, "training_seconds": candidate.seconds},
+        {
+            candidate.validation_metric.replace(" ", "_"): candidate.validation_score,
+            "num_trials": candidate.num_trials,
+            "training_seconds": candidate.seconds,
+        },
     )
     tags = {"tandem.algorithm": candidate.algorithm, "tandem.model_sha256": candidate.model_sha256}
     runs.set_tags(context.environment, candidate.mlflow_run_id, tags)
-    LOG.info("%s: cv %s %.5g, %d trials", candidate.algorithm, metric, candidate.cv_score, candidate.num_trials)
+    scored = (candidate.validation_metric, candidate.validation_score)
+    LOG.info("%s: %s %.5g, %d trials", candidate.algorithm, *scored, candidate.num_trials)

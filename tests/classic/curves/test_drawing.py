@@ -18,15 +18,15 @@ from pipelines.classic.curves import regression as curves_regression
 from pipelines.classic.curves.drawing import Pictured, draw_all
 from pipelines.classic.evaluation.importance import Importance
 from pipelines.classic.evaluation.measuring import measure_all
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 
 NUM_ROWS = 300
 
 
-def _spec(task: str, **gates: Any) -> ModelSpec:
+def _spec(task: str, **gates: Any) -> ClassicSpec:
     metric = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "rmse"}[task]
     bound = {"maximum": 9.0} if task == "regression" else {"minimum": 0.5}
-    return ModelSpec.model_validate({
+    return ClassicSpec.model_validate({
         "kind": "classic", "name": "toy", "description": "A toy.", "holdout": {"by": "key", "share": 0.5},
         "source": {"type": "files", "paths": ["*.csv"], "format": "csv", "key_columns": ["id"]},
         "training": {"task": task, "target": "y", "features": ["x"], "budget": {"trials": 1}},

@@ -16,7 +16,7 @@ from pipelines.data.parquet import file_sha256
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import ObjectMissing
 from pipelines.records import Partition, Validated, Window
-from pipelines.spec import Environment, ModelSpec
+from pipelines.spec import ClassicSpec, Environment
 from pipelines.steps.context import Context
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
@@ -53,7 +53,7 @@ class Snapshots:
             "type": "files", "paths": ["*.csv"], "format": "csv", "time_column": None if "at" in without else "at",
             "key_columns": [] if "customer" in without else ["customer"], "partition_by": "none",
         }  # fmt: skip
-        spec = ModelSpec.model_validate({
+        spec = ClassicSpec.model_validate({
             "kind": "classic", "name": "toy", "description": "A toy.", "source": source, "holdout": holdout,
             "training": {"task": "binary", "target": "y", "features": ["x"], "budget": {"trials": 1}},
             "gates": {"rules": [{"metric": "roc_auc", "minimum": 0.5}]},

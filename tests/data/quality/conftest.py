@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.data.quality.rows import Rows, open_rows
 from pipelines.data.quality.suite import build_suite
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.spec.quality import ExpectationSpec, Quality
 
 
@@ -53,9 +53,9 @@ def findings_of(with_rows: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def spec() -> ModelSpec:
+def spec() -> ClassicSpec:
     """A spec of a model named `tiny`, without expectations."""
-    return ModelSpec.model_validate(
+    return ClassicSpec.model_validate(
         {
             "kind": "classic",
             "name": "tiny",

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pipelines.data.quality.pictures import Bar, Picture
 from pipelines.data.quality.report import Examples, Report, render, report_key
 from pipelines.records import CheckResult, Partition, Window
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 
 NASTY = "<script>alert('x')</script>&\"' \u202e"
 
@@ -99,7 +99,7 @@ def test_good_data_without_checks_has_a_page_too() -> None:
     assert "no expectations" in page
 
 
-def test_a_page_is_named_by_what_it_is_about(spec: ModelSpec) -> None:
+def test_a_page_is_named_by_what_it_is_about(spec: ClassicSpec) -> None:
     key = report_key(spec, [PARTITION])
     other = PARTITION.model_copy(update={"content_sha256": "b" * 64})
 

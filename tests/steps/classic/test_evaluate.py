@@ -21,14 +21,14 @@ from pipelines.errors import GateFailed, IntegrityError, ObjectMissing, Registry
 from pipelines.records import Candidate, Evaluation, Partition, Validated, Window, sha256_of
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.registry.runs import connect
-from pipelines.spec import ModelSpec
+from pipelines.spec import ClassicSpec
 from pipelines.spec.gates import GateRule
 from pipelines.spec.training import METRICS_BY_TASK
+from pipelines.steps.classic.evaluate import evaluate
+from pipelines.steps.classic.register import register
 from pipelines.steps.context import Context
-from pipelines.steps.evaluate import evaluate
 from pipelines.steps.gate import gate
 from pipelines.steps.promote import promote
-from pipelines.steps.register import register
 from pipelines.steps.roll_back import roll_back
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.verified import read_record, write_record
@@ -230,7 +230,7 @@ def test_a_champion_by_rollback_is_the_one_to_beat_for_the_version_that_it_repla
 def test_a_champion_that_learnt_from_these_rows_makes_the_gate_hold(workshop) -> None:
     workshop.promote_one()
     wider = {**workshop.context.spec.model_dump(), "holdout": {"by": "key", "share": 0.8}}
-    context = Context(ModelSpec.model_validate(wider), workshop.context.environment, workshop.context.store)
+    context = Context(ClassicSpec.model_validate(wider), workshop.context.environment, workshop.context.store)
     candidate = workshop.candidate()
     reference = snapshot(context, _validated(context))
     candidate = candidate.model_copy(update={"snapshot_id": reference.snapshot_id})
@@ -268,7 +268,7 @@ def test_a_champion_that_is_not_whole_is_named(workshop, what: str, how: str) ->
 
 def test_a_champion_whose_snapshot_is_gone_is_not_compared(workshop) -> None:
     workshop.promote_one()
-    other = ModelSpec.model_validate({**workshop.context.spec.model_dump(), "holdout": {"by": "key", "share": 0.4}})
+    other = ClassicSpec.model_validate({**workshop.context.spec.model_dump(), "holdout": {"by": "key", "share": 0.4}})
     context = Context(other, workshop.context.environment, workshop.context.store)
     candidate = workshop.candidate()
     workshop.context.store.delete(f"tiny/snapshots/{candidate.snapshot_id}/manifest.json")

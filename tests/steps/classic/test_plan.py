@@ -7,8 +7,8 @@ import pytest
 from pipelines.errors import DataError, UsageError
 from pipelines.records import RunRequest
 from pipelines.registry.connection import connect
+from pipelines.steps.classic.plan import plan
 from pipelines.steps.context import Context
-from pipelines.steps.plan import plan
 
 
 def test_the_same_question_is_planned_once(workshop: Any) -> None:

@@ -16,8 +16,8 @@ from pipelines.errors import IntegrityError, PromotionRefused, RegistryError
 from pipelines.records import sha256_of
 from pipelines.registry.connection import connect
 from pipelines.registry.versions import find_or_create_logged_model, get_version
+from pipelines.steps.classic.register import register
 from pipelines.steps.context import Context
-from pipelines.steps.register import register
 
 
 @pytest.fixture

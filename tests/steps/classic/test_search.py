@@ -7,9 +7,9 @@ import pytest
 
 from pipelines.records import RunRequest
 from pipelines.spec.environment import MlflowSettings
+from pipelines.steps.classic.plan import plan
+from pipelines.steps.classic.search import search
 from pipelines.steps.context import Context
-from pipelines.steps.plan import plan
-from pipelines.steps.search import search
 
 
 def test_a_search_goes_on_without_mlflow_and_says_so(

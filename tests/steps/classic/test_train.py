@@ -24,10 +24,10 @@ from pipelines.data.snapshots import read_training, training_view
 from pipelines.errors import HoldoutRefused
 from pipelines.records import Candidate, RunRequest, SearchPlan, sha256_of
 from pipelines.registry.connection import connect
+from pipelines.steps.classic.plan import plan
+from pipelines.steps.classic.search import search
+from pipelines.steps.classic.train import train
 from pipelines.steps.context import Context
-from pipelines.steps.plan import plan
-from pipelines.steps.search import search
-from pipelines.steps.train import train
 from pipelines.store.files import FileStore
 from pipelines.store.verified import read_record
 
@@ -66,7 +66,7 @@ def test_a_candidate_is_made_shown_and_replayed(workshop: Any, caplog: pytest.Lo
     rows = read_training(context.store, planned.snapshot)
     assert predict(model, rows, training).shape == (rows.num_rows, 2)
 
-    schedule = Schedule.model_validate_json(context.store.read(candidate.schedule_key))
+    schedule = Schedule.model_validate_json(context.store.read(candidate.training_key))
     assert schedule.snapshot_id == planned.snapshot.snapshot_id
     assert candidate.algorithm == schedule.algorithm
     assert (predict(replay(schedule, rows, training), rows, training) == predict(model, rows, training)).all()
@@ -74,7 +74,7 @@ def test_a_candidate_is_made_shown_and_replayed(workshop: Any, caplog: pytest.Lo
 
     client = connect(context.environment)
     own = client.get_run(planned.mlflow_run_id)
-    assert own.data.metrics["cv_log_loss"] == candidate.cv_score
+    assert own.data.metrics["cv_log_loss"] == candidate.validation_score
     assert own.data.params["budget_trials"] == str(TRIALS)
     nested = client.search_runs([own.info.experiment_id], f"tags.`mlflow.parentRunId` = '{own.info.run_id}'")
     assert len(nested) == TRIALS
@@ -94,7 +94,7 @@ def test_two_workers_make_the_model_that_one_makes(workshop: Any, tmp_path: Path
     )
     _, together = run(other, workers=2)
     assert together.model_sha256 == alone.model_sha256
-    assert together.cv_score == alone.cv_score
+    assert together.validation_score == alone.validation_score
 
 
 def test_a_search_that_nobody_finished_is_finished_by_train(workshop: Any) -> None:
@@ -126,15 +126,15 @@ import json, sys
 from pathlib import Path
 from pipelines.records import RunRequest, SearchPlan, SnapshotRef
 from pipelines.spec.environment import Environment
-from pipelines.spec.model import ModelSpec
+from pipelines.spec.model import ClassicSpec
 from pipelines.steps.context import Context
-from pipelines.steps.plan import plan
-from pipelines.steps.search import search
-from pipelines.steps.train import train
+from pipelines.steps.classic.plan import plan
+from pipelines.steps.classic.search import search
+from pipelines.steps.classic.train import train
 from pipelines.store.files import FileStore
 given = json.loads(Path(sys.argv[1]).read_text())
 environment, store = Environment.model_validate(given["environment"]), FileStore(Path(given["store"]))
-context = Context(ModelSpec.model_validate(given["spec"]), environment, store)
+context = Context(ClassicSpec.model_validate(given["spec"]), environment, store)
 planned = plan(context, SnapshotRef.model_validate(given["snapshot"]), RunRequest(budget_trials=given["trials"]))
 share = search(context, planned, 0)
 print(train(context, planned, [share]).model_sha256)

@@ -1,0 +1,1 @@
+"""The steps of one training that only language models have, or do in their own way."""
