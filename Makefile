@@ -43,6 +43,7 @@ lint: $(STAMP)  ## ruff, mypy, import contracts, model specs, container files
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/tandem check
 	@$(BIN)/yamllint --strict --config-file docker/yamllint.yaml config docker
+	@$(BIN)/hadolint --config docker/hadolint.yaml docker/*.Dockerfile
 
 secrets:  ## write docker/.env with random secrets, for docker/compose.yaml
 	@$(PYTHON) docker/write_env.py

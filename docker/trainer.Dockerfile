@@ -9,7 +9,6 @@ FROM ${PYTHON_IMAGE} AS python
 
 FROM ${CUDA_IMAGE} AS base
 # the libraries that Python's own modules are linked to; a compiler for kernels that torch compiles while it runs
-# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
         ca-certificates gcc libbz2-1.0 libc6-dev libexpat1 libffi8 liblzma5 libncursesw6 libreadline8 libsqlite3-0 \
@@ -21,7 +20,6 @@ COPY --from=python /usr/local/include/python3.11 /usr/local/include/python3.11
 RUN ldconfig && python3.11 -c "import bz2, ctypes, lzma, readline, sqlite3, ssl, uuid, zlib"
 
 FROM base AS build
-# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends make \
     && rm -rf /var/lib/apt/lists/*

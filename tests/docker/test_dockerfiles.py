@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,25 @@ def last_stage(name: str) -> list[tuple[str, str]]:
 
 def arguments(name: str, word: str) -> list[str]:
     return [rest for each, rest in last_stage(name) if each == word]
+
+
+def hadolint(dockerfile: Path) -> subprocess.CompletedProcess[str]:
+    """Run hadolint the way `make lint` does."""
+    command = [Path(sys.executable).with_name("hadolint"), "--config", ROOT / "docker" / "hadolint.yaml", dockerfile]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hadolint_has_nothing_to_say(name: str) -> None:
+    found = hadolint(ROOT / "docker" / name)
+    assert (found.stdout, found.returncode) == ("", 0)
+
+
+def test_hadolint_lets_no_small_thing_pass(tmp_path: Path) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM debian:12\nRUN apt-get update && apt-get install --yes --no-install-recommends make\n")
+    found = hadolint(dockerfile)
+    assert ("DL3009" in found.stdout, "DL3008" in found.stdout, found.returncode) == (True, False, 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
