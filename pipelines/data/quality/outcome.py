@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.data.quality.findings import Finding
-from pipelines.data.quality.suite import named_columns, nearest
+from pipelines.data.quality.suite import named_columns
 from pipelines.data.quality.wording import percent, required_words, rows_words, value_words
 from pipelines.records import CheckResult
+from pipelines.spec.nearest import choices
 from pipelines.spec.quality import ExpectationSpec, Quality
 
 WORST = 5  # checks that a message names; the report has them all
@@ -118,7 +119,7 @@ def _refused(check: CheckResult, spec: ExpectationSpec, finding: Finding) -> Rea
 def _observed(spec: ExpectationSpec, finding: Finding, columns: Sequence[str]) -> str:
     if finding.status == "broken":
         absent = [name for name in named_columns(spec.kwargs) if name not in columns]
-        return "; ".join(f"no column is named {name!r} ({nearest(name, columns)})" for name in absent) or finding.reason
+        return "; ".join(f"no column is named {name!r}; {choices(name, columns)}" for name in absent) or finding.reason
     if finding.num_bad is not None:
         return rows_words(finding.num_bad, finding.num_judged or 0)
     if spec.type == "expect_column_to_exist":

@@ -74,12 +74,12 @@ def test_counts_that_differ_make_a_critical_check_broken_and_name_both() -> None
     assert with_quarantine(quality, names, findings, {"values_to_be_between(a)": 1200}) == findings
 
 
-def test_a_column_that_is_not_there_is_named_with_its_nearest_match() -> None:
+def test_a_column_that_is_not_there_is_named_with_its_nearest_match_and_those_that_are() -> None:
     quality = Quality(expectations=(between("distnce"),))
     broken = [Finding("broken", reason="whatever Great Expectations says")]
     [check] = check_results(quality, check_names(quality), broken, ["distance", "hour"])
 
-    assert check.observed == "no column is named 'distnce' (did you mean 'distance'?)"
+    assert check.observed == "no column is named 'distnce'; did you mean 'distance'? One of: distance, hour"
 
 
 def test_a_message_names_the_model_and_five_checks_and_counts_the_rest() -> None:
