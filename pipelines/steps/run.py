@@ -14,6 +14,7 @@ from pipelines.errors import UsageError
 from pipelines.records import Record
 from pipelines.steps.context import Context
 from pipelines.steps.headlines import headline
+from pipelines.steps.scratch import scratch_folder
 
 LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ def run_step_in(context: Context, name: str, *arguments: Any) -> Any:
             f"Step {name} takes {len(hints)} record(s) ({', '.join(hints)}); found {len(arguments)}. Nothing was run."
         )
     records = [_to_record(name, key, hints[key], value) for key, value in zip(hints, arguments, strict=True)]
-    left = function(context, *records)
+    with scratch_folder():
+        left = function(context, *records)
     LOG.info("%s: %s", name, headline(left))
     return left.to_dict()
 

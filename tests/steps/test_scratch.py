@@ -5,11 +5,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.errors import StoreError
+from pipelines.steps.run import run_step_in
 from pipelines.steps.scratch import PREFIX, scratch_folder
+from pipelines.store.base import ObjectInfo
+from pipelines.store.memory import MemoryStore
 
 HOLD = """
 import sys, tempfile
@@ -69,3 +76,43 @@ def test_what_only_has_the_name_of_a_folder_is_left_alone(tmp_path: Path) -> Non
     with scratch_folder():
         assert elsewhere.exists()
         assert (tmp_path / f"{PREFIX}file").exists()
+
+
+def test_what_another_machine_left_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "tandem-step-0000abcd-x"
+    other.mkdir()
+    with scratch_folder():
+        assert other.exists()
+
+
+def test_without_a_place_for_the_folder_the_fault_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StoreError, match=r"/gone/.*Nothing was run; set TMPDIR"), scratch_folder():
+        pass
+
+
+class _TellsWhere(MemoryStore):
+    """A store that notes where temporary files are made while it is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = set[str]()
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        self.seen.add(tempfile.gettempdir())
+        return super().list(prefix)
+
+
+def test_a_step_has_a_folder_of_its_own_and_removes_those_of_killed_steps(tmp_path: Path, workshop: Any) -> None:
+    process, file = _start()
+    process.kill()
+    with process:
+        process.wait()
+    store = _TellsWhere()
+    run_step_in(replace(workshop.context, store=store), "reconcile")
+    (folder,) = store.seen
+    assert Path(folder).name.startswith(PREFIX)
+    assert not file.parent.exists()
+    assert not Path(folder).exists()
