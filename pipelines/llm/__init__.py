@@ -1,0 +1,1 @@
+"""The language half: conversations, packing, planning, DeepSpeed fine-tuning, evaluation and safety."""
