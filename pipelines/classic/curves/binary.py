@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from pipelines.classic.curves.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure, plain
 from pipelines.classic.evaluation.arrays import Array
+from pipelines.gates.pictures.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure, plain
 
 _MOST_POINTS = 1000
 _NUM_BINS = 10

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from pipelines.classic.curves.binary import draw_calibration, draw_precision_recall, draw_roc
 from pipelines.classic.curves.importance import draw_importance
-from pipelines.classic.curves.intervals import draw_differences, draw_slices
 from pipelines.classic.curves.multiclass import draw_confusion
 from pipelines.classic.curves.regression import draw_predicted_against_actual, draw_residuals
-from pipelines.classic.curves.style import save
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.classic.evaluation.importance import MOST_ROWS, Importance
 from pipelines.classic.evaluation.measuring import Figures
 from pipelines.classic.evaluation.metrics import is_measurable
+from pipelines.gates.pictures.intervals import draw_differences, draw_slices
+from pipelines.gates.pictures.style import save
 from pipelines.records import MetricValue
 from pipelines.spec import ClassicSpec
 

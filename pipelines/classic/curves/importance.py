@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from pipelines.classic.curves.style import CHALLENGER, REFERENCE, dress, new_figure
 from pipelines.classic.evaluation.importance import Importance
+from pipelines.gates.pictures.style import CHALLENGER, REFERENCE, dress, new_figure
 
 _MOST_COLUMNS = 25
 

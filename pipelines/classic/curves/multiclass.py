@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.classic.curves.style import dress, new_figure
 from pipelines.classic.evaluation.arrays import Array
+from pipelines.gates.pictures.style import dress, new_figure
 
 _MOST_CLASSES = 20
 _LONGEST_NAME = 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.classic.curves.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure
 from pipelines.classic.evaluation.arrays import Array
+from pipelines.gates.pictures.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure
 
 _MOST_POINTS = 4000
 _NUM_BINS = 20

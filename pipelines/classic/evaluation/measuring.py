@@ -9,11 +9,10 @@ import numpy as np
 
 from pipelines.classic.evaluation.arrays import Array, Weights
 from pipelines.classic.evaluation.metrics import Metric, is_measurable, metrics_of
-from pipelines.gates.bootstrap import percentile_interval, resampling_weights
-from pipelines.records import MetricValue, PairedDifference, number_or_none
+from pipelines.gates.bootstrap import resampling_weights
+from pipelines.gates.samples import Sample, differences_of, values_of
+from pipelines.records import MetricValue, PairedDifference
 from pipelines.spec.training import Task
-
-_SIGNIFICANT_DIGITS = 10  # beyond them, builds of the linear algebra beneath differ, and a record's hash with them
 
 
 @dataclass(frozen=True)
@@ -23,14 +22,6 @@ class Figures:
     metrics: tuple[MetricValue, ...]
     champion_metrics: tuple[MetricValue, ...]
     differences: tuple[PairedDifference, ...]
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """One metric of one model on one slice: its value, and its value in each resample."""
-
-    value: float
-    resampled: Array
 
 
 def measure_all(
@@ -55,10 +46,11 @@ def measure_all(
     """
     metrics = metrics_of(task)
     ours = _samples(task, metrics, truth, challenger, slices, samples, seed)
+    num_rows = {name: len(rows) for name, rows in slices.items()}
     if champion is None:
-        return Figures(_values(ours, slices), (), ())
+        return Figures(values_of(ours, num_rows), (), ())
     theirs = _samples(task, metrics, truth, champion, slices, samples, seed)
-    return Figures(_values(ours, slices), _values(theirs, slices), _differences(ours, theirs, slices))
+    return Figures(values_of(ours, num_rows), values_of(theirs, num_rows), differences_of(ours, theirs, num_rows))
 
 
 def _samples(
@@ -69,7 +61,7 @@ def _samples(
     slices: Mapping[str, Array],
     samples: int,
     seed: int,
-) -> dict[tuple[str, str], _Sample]:
+) -> dict[tuple[str, str], Sample]:
     """Return a sample for each (metric, slice), slice by slice."""
     cut = {name: (truth[rows], predicted[rows]) for name, rows in slices.items()}
     usable = {name for name, arrays in cut.items() if is_measurable(task, *arrays)}
@@ -81,40 +73,8 @@ def _samples(
                 values = metric.function(*cut[name], own) if name in usable else np.full(len(weights), np.nan)
                 blocks[metric.name, name].append(values)
     joined = {place: np.concatenate(values) for place, values in blocks.items()}
-    return {place: _Sample(float(values[0]), values[1:]) for place, values in joined.items()}
+    return {place: Sample(float(values[0]), values[1:]) for place, values in joined.items()}
 
 
 def _of(weights: Weights, rows: Array) -> Weights:
     return weights if len(rows) == weights.shape[1] else weights.take(rows, axis=1)
-
-
-def _values(samples: Mapping[tuple[str, str], _Sample], slices: Mapping[str, Array]) -> tuple[MetricValue, ...]:
-    return tuple(
-        MetricValue(metric=metric, slice=name, num_rows=len(slices[name]), **_with_interval(s.value, s.resampled))
-        for (metric, name), s in samples.items()
-    )
-
-
-def _differences(
-    ours: Mapping[tuple[str, str], _Sample],
-    theirs: Mapping[tuple[str, str], _Sample],
-    slices: Mapping[str, Array],
-) -> tuple[PairedDifference, ...]:
-    return tuple(
-        PairedDifference(
-            metric=metric,
-            slice=name,
-            num_rows=len(slices[name]),
-            **_with_interval(our.value - their.value, our.resampled - their.resampled),
-        )
-        for ((metric, name), our), their in zip(ours.items(), theirs.values(), strict=True)
-    )
-
-
-def _with_interval(value: float, resampled: Array) -> dict[str, float | None]:
-    low, high = percentile_interval(resampled)
-    return {"value": _figure(value), "low": _figure(low), "high": _figure(high)}
-
-
-def _figure(number: float) -> float | None:
-    return number_or_none(float(f"{number:.{_SIGNIFICANT_DIGITS}g}"))

@@ -11,16 +11,16 @@ import pyarrow as pa
 from pipelines.classic.estimators.persistence import load_model
 from pipelines.classic.estimators.prediction import predict
 from pipelines.classic.evaluation.arrays import Array
-from pipelines.classic.evaluation.fairness import champion_saw_holdout
 from pipelines.classic.evaluation.metrics import align_classes, encode_truth, union_of_classes
+from pipelines.data.fairness import champion_saw_holdout
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_manifest
-from pipelines.errors import DataError, IntegrityError, ObjectMissing
+from pipelines.errors import DataError
 from pipelines.records import Candidate, LedgerEntry
-from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.registry.champion import champion_against, whole_champion
 from pipelines.spec.training import Training
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,6 @@ def load_candidate(store: Store, candidate: Candidate) -> Any:
 def load_champion(store: Store, ours: Candidate, snapshot: Manifest) -> Champion | None:
     """Return the champion that a candidate has to beat, by the ledger; None where there was none.
 
-    For a candidate that was promoted and serves it is the one that served before: a run that is repeated finds the
-    evidence it found, and a model is never held against itself.
-
     Args:
         store: Where ledger, candidate records, models and snapshots are.
         ours: The candidate.
@@ -65,27 +62,14 @@ def load_champion(store: Store, ours: Candidate, snapshot: Manifest) -> Champion
     Raises:
         IntegrityError: If the ledger, or the champion's record, model or snapshot, is gone or not what was written.
     """
-    entries = read_ledger(store, ours.model)
-    while entries and entries[-1].action == "promote" and entries[-1].candidate_sha256 == ours.sha256:
-        entries = entries[:-1]
-    entry = champion_entry(entries)
-    if entry is None:
+    found = champion_against(store, ours)
+    if found is None:
         return None
-    try:
-        candidate = read_record(store, entry.candidate_key, Candidate, entry.candidate_sha256)
-        if candidate.model_sha256 != entry.model_sha256:
-            raise IntegrityError(
-                f"its record names model {candidate.model_sha256}, and the ledger names {entry.model_sha256}."
-            )
+    entry, candidate = found
+    with whole_champion(entry):
         estimator = load_candidate(store, candidate)
         theirs = read_manifest(store, ours.model, candidate.snapshot_id)
         return Champion(entry, estimator, champion_saw_holdout(store, snapshot, theirs))
-    except (ObjectMissing, IntegrityError) as error:
-        raise IntegrityError(
-            f"{ours.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} The "
-            "candidate was not judged, since nothing could be compared; put the object back, or roll back to a whole "
-            "version."
-        ) from error
 
 
 def answer(training: Training, holdout: pa.Table, challenger: Any, champion: Champion | None) -> Answers:

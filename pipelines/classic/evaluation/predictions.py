@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.classic.evaluation.arrays import Array
-from pipelines.data.parquet import ParquetWriter, file_sha256
-from pipelines.store import Store
 
 
 def predictions_table(
@@ -45,17 +41,3 @@ def predictions_table(
         for place, label in enumerate(classes):
             columns[f"{model}.{label}"] = pa.array(np.ascontiguousarray(predicted[:, place]))
     return pa.table(columns)
-
-
-def write_predictions(store: Store, model: str, table: pa.Table) -> tuple[str, str]:
-    """Put the table at `<model>/predictions/<sha256>.parquet`, once; return key and hash."""
-    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
-        path = Path(folder) / "predictions.parquet"
-        with ParquetWriter(path, table.schema) as writer:
-            writer.write(table)
-        sha256 = file_sha256(path)
-        key = f"{model}/predictions/{sha256}.parquet"
-        stored = store.stat(key)
-        if stored is None or stored.size_bytes != path.stat().st_size:
-            store.upload(key, path)
-    return key, sha256

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pyarrow as pa
 
-from pipelines.classic.curves.drawing import CHALLENGER, Pictured
+from pipelines.classic.curves.drawing import CHALLENGER, Pictured, draw_all
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.measuring import measure_all
 from pipelines.classic.evaluation.models import Answers, answer, load_candidate, load_champion
-from pipelines.classic.evaluation.predictions import predictions_table, write_predictions
-from pipelines.classic.evaluation.slices import slice_columns, slices_of
-from pipelines.classic.evaluation.tracking import is_shown, show
+from pipelines.classic.evaluation.predictions import predictions_table
 from pipelines.data.manifests import Manifest
+from pipelines.data.predictions import write_predictions
+from pipelines.data.slices import slice_columns, slices_of
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
 from pipelines.records import Candidate, Evaluation
+from pipelines.registry.figures import is_shown, show
 from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.store.verified import write_record
@@ -70,7 +73,7 @@ def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
             named[f"champion v{champion.entry.version}"] = answers.champion
         importances = importance_of(challenger, spec.training, holdout)
         pictured = Pictured(spec, answers.truth, named, answers.classes, figures, importances)
-        show(context.environment, candidate.mlflow_run_id, evaluation, pictured)
+        show(context.environment, candidate.mlflow_run_id, evaluation, partial(draw_all, pictured))
     return evaluation
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.classic.evaluation.predictions import predictions_table, write_predictions
+from pipelines.classic.evaluation.predictions import predictions_table
+from pipelines.data.predictions import write_predictions
 from pipelines.records import sha256_of
 from pipelines.store.memory import MemoryStore
 

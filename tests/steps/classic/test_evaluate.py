@@ -112,7 +112,7 @@ def test_figures_and_pictures_are_in_the_candidates_run(workshop) -> None:
 def test_a_run_that_was_left_half_shown_is_shown_whole(workshop, monkeypatch) -> None:
     candidate = workshop.candidate()
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.classic.evaluation.tracking.set_tags", _stop)
+        patched.setattr("pipelines.registry.figures.set_tags", _stop)
         with pytest.raises(KeyboardInterrupt):
             evaluate(workshop.context, candidate)
     client = connect(workshop.context.environment)

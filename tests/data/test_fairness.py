@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.classic.evaluation.fairness import champion_saw_holdout
+from pipelines.data.fairness import champion_saw_holdout
 from pipelines.data.manifests import Manifest
 from pipelines.data.parquet import file_sha256
 from pipelines.data.snapshots import read_manifest

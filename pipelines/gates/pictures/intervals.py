@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pipelines.classic.curves.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure, plain
+from pipelines.gates.pictures.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure, plain
 from pipelines.records import MetricValue, PairedDifference
 from pipelines.spec.gates import GateRule, Gates
 from pipelines.spec.training import LOWER_IS_BETTER

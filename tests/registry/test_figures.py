@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
-from pipelines.classic.evaluation.tracking import flat_metrics
 from pipelines.records import Evaluation, MetricValue, PairedDifference
+from pipelines.registry.figures import flat_metrics
 
 
 def _evaluation(slice_name: str, value: float | None = 0.25) -> Evaluation:

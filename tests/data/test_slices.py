@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.classic.evaluation.slices import MOST_SMALL_SLICES, slice_columns, slices_of
+from pipelines.data.slices import MOST_SMALL_SLICES, slice_columns, slices_of
 from pipelines.errors import DataError
 from pipelines.spec.gates import Gates
 

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from pipelines.classic.evaluation.arrays import Array
 from pipelines.errors import DataError
 from pipelines.spec.gates import Gates
+
+Array = NDArray[Any]
 
 OVERALL = "all"
 MISSING = "(missing)"

@@ -1,0 +1,1 @@
+"""How figures look: the one hand of every picture, and intervals beside the bounds that a gate holds them to."""

@@ -1,0 +1,53 @@
+"""The champion that a candidate is held against, by the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.errors import IntegrityError, ObjectMissing
+from pipelines.records import Candidate, LedgerEntry
+from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.store.base import Store
+from pipelines.store.verified import read_record
+
+
+def champion_against(store: Store, ours: Candidate) -> tuple[LedgerEntry, Candidate] | None:
+    """Return the ledger entry and the record of the champion that a candidate has to beat; None where there is none.
+
+    For a candidate that was promoted and serves it is the one that served before: a run that is repeated finds the
+    evidence it found, and a model is never held against itself.
+
+    Raises:
+        IntegrityError: If the ledger or the champion's record is gone or not what was written.
+    """
+    entries = read_ledger(store, ours.model)
+    while entries and entries[-1].action == "promote" and entries[-1].candidate_sha256 == ours.sha256:
+        entries = entries[:-1]
+    entry = champion_entry(entries)
+    if entry is None:
+        return None
+    with whole_champion(entry):
+        candidate = read_record(store, entry.candidate_key, Candidate, entry.candidate_sha256)
+        if candidate.model_sha256 != entry.model_sha256:
+            raise IntegrityError(
+                f"its record names model {candidate.model_sha256}, and the ledger names {entry.model_sha256}."
+            )
+        return entry, candidate
+
+
+@contextmanager
+def whole_champion(entry: LedgerEntry) -> Iterator[None]:
+    """Say of anything of the champion that is gone or altered that it is the champion's, and what can be done.
+
+    Raises:
+        IntegrityError: In place of `ObjectMissing` and `IntegrityError` of what is read within.
+    """
+    try:
+        yield
+    except (ObjectMissing, IntegrityError) as error:
+        raise IntegrityError(
+            f"{entry.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} The "
+            "candidate was not judged, since nothing could be compared; put the object back, or roll back to a whole "
+            "version."
+        ) from error
