@@ -71,8 +71,9 @@ def run_one_step(options: argparse.Namespace) -> Any:
     """Run one step on the JSON list of records on stdin, as a container of an orchestrator would."""
     from pipelines.steps.run import TRAINING_STEPS, run_step
 
-    if options.step not in TRAINING_STEPS:
-        raise UsageError(f"Step {options.step!r} is unknown; allowed: {', '.join(TRAINING_STEPS)}. Nothing was run.")
+    steps = TRAINING_STEPS[load_model(options.model).kind]
+    if options.step not in steps:
+        raise UsageError(f"Step {options.step!r} is unknown; allowed: {', '.join(steps)}. Nothing was run.")
     try:
         records = json.load(sys.stdin)
     except ValueError as error:

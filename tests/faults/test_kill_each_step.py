@@ -83,12 +83,12 @@ def test_a_step_killed_at_any_write_gives_the_same_result_when_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _use_small_spec(tmp_path, monkeypatch)
-    for step in TRAINING_STEPS:
-        step_function(step)  # imported once, before the children are forked
+    for step in TRAINING_STEPS["classic"]:
+        step_function(step, "classic")  # imported once, before the children are forked
     home = tmp_path / "home"
     home.mkdir()
     left: dict[str, Any] = {}
-    for step in TRAINING_STEPS:
+    for step in TRAINING_STEPS["classic"]:
         before = tmp_path / "before"
         shutil.rmtree(before, ignore_errors=True)
         shutil.copytree(home, before)
