@@ -52,6 +52,7 @@ class Corpus(Section):
     document_column: Column | None = Field(None, description="What a row was cut from: rows of one stay on one side.")
     near_duplicates: NearDuplicates = Field(NearDuplicates(), description="When rows are the same in other words.")
     privacy: Privacy = Field(Privacy(), description="Personal data.")
+    allowed_words: tuple[str, ...] = Field((), description="Listed as profane, but meant well here: 'kill', 'strip'.")
     decontaminate_words: int = Field(
         13, ge=5, le=50, description="Training rows that share this many words in a row with an evaluation item go."
     )
