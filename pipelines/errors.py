@@ -8,11 +8,12 @@
     │   ├── GateFailed          the verdict is reject or hold; the champion stays
     │   ├── PromotionRefused    the verdict does not fit what is to be promoted, or somebody else was first
     │   ├── RollbackRefused     the version asked for never served, or already serves
+    │   ├── TrainingDiverged    the loss is no number, has exploded, or does not start where the pretrained model stands
     │   └── HoldoutRefused      training code asked for rows that are kept from it
     └── Fault                   exit 3: something outside is broken; a retry may help
         ├── DataError           the source's data cannot be read or used at all
         ├── CheckBroken         a quality check crashed: neither good data nor bad data is shown
-        ├── TrainingError       no configuration could be fitted
+        ├── TrainingError       no configuration could be fitted, or a training process ended before its work was done
         ├── IntegrityError      stored bytes are not the bytes that were written
         ├── RegistryError       MLflow does not answer, or answers nonsense
         ├── ServiceError        a local service (Airflow, MLflow) does not start or does not answer
@@ -92,6 +93,10 @@ class RollbackRefused(Refused):
     """The version asked for never served, or already serves."""
 
 
+class TrainingDiverged(Refused):
+    """The loss is no number, has exploded, or does not start where the pretrained model stands; again it would too."""
+
+
 class HoldoutRefused(Refused):
     """Training code asked for rows that are kept from it."""
 
@@ -109,7 +114,7 @@ class CheckBroken(Fault):
 
 
 class TrainingError(Fault):
-    """No configuration could be fitted."""
+    """No configuration could be fitted, or a training process ended before its work was done."""
 
 
 class IntegrityError(Fault):
