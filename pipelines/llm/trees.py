@@ -92,12 +92,6 @@ def fetch_tree(store: Store, key: str, sha256: str) -> Iterator[Path]:
         yield folder
 
 
-def check_tree(store: Store, key: str, sha256: str) -> None:
-    """Raise `IntegrityError` or `ObjectMissing` unless every file of a stored model is what was written."""
-    with fetch_tree(store, key, sha256):
-        return
-
-
 def _tree_file(folder: Path, path: Path) -> TreeFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

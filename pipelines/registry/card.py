@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from string import Template
 
-from pipelines.records import MetricValue, PairedDifference
+from pipelines.records import Evaluation, MetricValue, PairedDifference
+from pipelines.registry.card_texts import loading, purpose, training
 from pipelines.registry.evidence import Evidence
-from pipelines.spec import ClassicSpec
+from pipelines.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class DataFacts:
     warnings: Sequence[str]
 
 
-def model_card(spec: ClassicSpec, evidence: Evidence, data: DataFacts) -> str:
+def model_card(spec: ModelSpec, evidence: Evidence, data: DataFacts) -> str:
     """Return the card in Markdown, from the template `model_card.md` beside this module."""
     template = Template(files("pipelines.registry").joinpath("model_card.md").read_text(encoding="utf-8"))
-    candidate, evaluation, verdict, training = evidence.candidate, evidence.evaluation, evidence.verdict, spec.training
+    candidate, evaluation, verdict = evidence.candidate, evidence.evaluation, evidence.verdict
     bad_share = data.num_rows_bad / data.num_rows_in if data.num_rows_in else 0.0
     warned = f"; with warnings: {_list(data.warnings)}" if data.warnings else ""
     return template.substitute(
@@ -40,11 +41,7 @@ def model_card(spec: ClassicSpec, evidence: Evidence, data: DataFacts) -> str:
         description=spec.description,
         owner=spec.owner,
         tags=_list(spec.tags),
-        target=training.target,
-        task=training.task,
-        num_features=len(training.features),
-        features=_list(training.features),
-        leak_columns=_list(training.leak_columns),
+        purpose=purpose(spec),
         source=data.source,
         window=data.window,
         rows_in=f"{data.num_rows_in:,}",
@@ -53,19 +50,14 @@ def model_card(spec: ClassicSpec, evidence: Evidence, data: DataFacts) -> str:
         rows_train=f"{data.num_rows_train:,}",
         rows_holdout=f"{data.num_rows_holdout:,}",
         holdout_rule=data.holdout_rule,
-        algorithm=candidate.algorithm,
-        num_trials=candidate.num_trials,
-        seconds=f"{candidate.seconds:.0f}",
-        search_metric=training.search_metric,
-        cv_score=f"{candidate.validation_score:.4f}",
-        seed=training.seed,
-        folds=training.folds,
-        calibrate="yes" if training.calibrate else "no",
+        training=training(spec, candidate),
         metrics=_figures(evaluation.metrics),
         champion="none" if evaluation.champion_version is None else f"version {evaluation.champion_version}",
         differences=_figures(evaluation.differences) if evaluation.differences else "There was none to compare with.",
+        against_base=_against_base(evaluation),
         outcome=verdict.outcome,
         reasons="\n".join(f"- {result.outcome}: {result.reason}" for result in verdict.results),
+        loading=loading(spec),
         small_slices=_small_slices(evaluation.metrics, spec.gates.minimum_slice_rows),
         candidate_sha256=candidate.sha256,
         model_sha256=candidate.model_sha256,
@@ -82,6 +74,12 @@ def model_card(spec: ClassicSpec, evidence: Evidence, data: DataFacts) -> str:
 def _figures(figures: Sequence[MetricValue] | Sequence[PairedDifference]) -> str:
     lines = ["| metric | rows of | value | 95 % interval | rows |", "|---|---|---|---|---|"]
     return "\n".join(lines + [_line(figure) for figure in figures])
+
+
+def _against_base(evaluation: Evaluation) -> str:
+    if not evaluation.base_differences:
+        return ""
+    return f"\n\nAgainst the pretrained model that it was tuned from:\n\n{_figures(evaluation.base_differences)}"
 
 
 def _line(figure: MetricValue | PairedDifference) -> str:

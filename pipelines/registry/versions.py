@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mlflow.artifacts
 from mlflow import MlflowClient
@@ -105,13 +105,34 @@ def create_version(
         client.log_model_artifacts(model_id, str(folder))
         logged = client.finalize_logged_model(model_id, "READY")
         _link_to_run(client, candidate.mlflow_run_id, model_id)
+    # The folder's own address: MLflow resolves `models:/<id>` by a global tracking URI, ours is no global.
+    version = create_version_at(environment, candidate, logged.artifact_location, tags, description, model_id)
+    with translated(environment):
+        link = [{"name": candidate.model, "version": version.number}]
+        written(lambda: client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)}))
+    return version
+
+
+def create_version_at(
+    environment: Environment,
+    candidate: Candidate,
+    source: str,
+    tags: Mapping[str, str],
+    description: str,
+    model_id: str | None = None,
+) -> Version:
+    """Make a version of a model folder that lies at `source` already; of two made at once the older counts.
+
+    Args and errors are those of `create_version`.
+    """
+    client = connect(environment)
+    with translated(environment):
         _ensure_registered_model(client, candidate.model)
         made = _version(
             client,
             client.create_model_version(
                 candidate.model,
-                # The folder's own address: MLflow resolves `models:/<id>` by a global tracking URI, ours is no global.
-                source=logged.artifact_location,
+                source=source,
                 run_id=candidate.mlflow_run_id,
                 tags={**tags, CANDIDATE_TAG: candidate.sha256, MODEL_TAG: candidate.model_sha256},
                 description=description,
@@ -120,11 +141,9 @@ def create_version(
             ),
         )
     oldest = find_version(environment, candidate) or made
-    with translated(environment):
-        if oldest.number != made.number:
+    if oldest.number != made.number:
+        with translated(environment):
             client.delete_model_version(candidate.model, str(made.number))
-        link = [{"name": candidate.model, "version": oldest.number}]
-        written(lambda: client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(link)}))
     return oldest
 
 
@@ -150,11 +169,12 @@ def check_version(environment: Environment, version: Version, candidate: Candida
                 f"{name} is not this candidate: tag {tag} is {version.tags.get(tag)}, expected {expected}. "
                 "It was not used."
             )
-    with _downloaded(environment, f"{version.source}/{MODEL_FILE}") as path, path.open("rb") as file:
+    model_file = PurePosixPath(candidate.model_key).name
+    with _downloaded(environment, f"{version.source}/{model_file}") as path, path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != candidate.model_sha256:
         raise IntegrityError(
-            f"{name} was altered: the SHA-256 of its {MODEL_FILE} is {found}, expected {candidate.model_sha256}. "
+            f"{name} was altered: the SHA-256 of its {model_file} is {found}, expected {candidate.model_sha256}. "
             "It was not used."
         )
 

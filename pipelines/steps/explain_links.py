@@ -15,6 +15,7 @@ from pipelines.registry.runs import run_url
 from pipelines.registry.versions import CANDIDATE_TAG, VERDICT_TAG, Version, check_version, read_paper
 from pipelines.spec import ModelSpec
 from pipelines.steps.context import Context
+from pipelines.steps.model_files import check_model
 from pipelines.store.verified import fetch_verified, read_record
 
 RecordType = TypeVar("RecordType", bound=Record)
@@ -50,7 +51,14 @@ def follow_evidence(
 def follow_model(context: Context, chain: Chain, candidate: Candidate, registered: Version | None) -> None:
     """Follow the model file, its copy in MLflow, the packages it was trained with, and the run that made it."""
     sha256 = candidate.model_sha256
-    _follow_file(context, chain, "model file", candidate.model_key, sha256, {})
+    words = {"algorithm": candidate.algorithm}
+    chain.follow(
+        "model file",
+        lambda: check_model(context.store, candidate.model_key, sha256),
+        lambda _: words,
+        candidate.model_key,
+        sha256,
+    )
     if registered is not None:
         chain.follow(
             "model file in MLflow",

@@ -17,6 +17,7 @@ from pipelines.registry.ledger import append_entry, champion_entry, models_set_a
 from pipelines.registry.versions import check_version, get_version
 from pipelines.spec import ModelSpec
 from pipelines.steps.context import Context
+from pipelines.steps.model_files import check_model
 from pipelines.store.verified import fetch_verified
 
 
@@ -112,9 +113,9 @@ def _checked_evidence(context: Context, registered: Registered, champion: Ledger
     _check_judgement(evidence, context.spec)
     check_champion(evidence, champion)
     candidate = evidence.candidate
-    with fetch_verified(context.store, candidate.model_key, candidate.model_sha256):
-        version = get_version(context.environment, candidate.model, registered.version)
-        check_version(context.environment, version, candidate)
+    check_model(context.store, candidate.model_key, candidate.model_sha256)
+    version = get_version(context.environment, candidate.model, registered.version)
+    check_version(context.environment, version, candidate)
     return evidence
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.classic.estimators.persistence import load_model
 from pipelines.errors import RollbackRefused, UsageError
 from pipelines.records import Candidate, LedgerEntry, Promoted
 from pipelines.registry.alias import Shadow, check_witness, follow_ledger, read_shadow
 from pipelines.registry.ledger import append_entry, champion_entry, previous_champion, read_ledger
 from pipelines.registry.versions import check_version, get_version
 from pipelines.steps.context import Context
+from pipelines.steps.model_files import check_model
 from pipelines.steps.promote import promoted_by
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import read_record
 
 
 def roll_back(
@@ -121,5 +121,4 @@ def _check_servable(context: Context, target: LedgerEntry) -> None:
     candidate = read_record(context.store, target.candidate_key, Candidate, target.candidate_sha256)
     version = get_version(context.environment, target.model, target.version)
     check_version(context.environment, version, candidate)
-    with fetch_verified(context.store, candidate.model_key, target.model_sha256) as path:
-        load_model(path)
+    check_model(context.store, candidate.model_key, target.model_sha256, loads=True)

@@ -9,7 +9,8 @@ from pipelines.records import Candidate, Evaluation, LedgerEntry, Verdict
 from pipelines.registry.alias import check_witness, read_shadow
 from pipelines.registry.ledger import walk_ledger
 from pipelines.steps.context import Context
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.steps.model_files import check_model
+from pipelines.store.verified import read_record
 
 
 def verify_ledger(context: Context) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _problem_behind(context: Context, entry: LedgerEntry) -> str | None:
         key = f"{entry.model}/evaluations/{verdict.evaluation_sha256}.json"
         read_record(store, key, Evaluation, verdict.evaluation_sha256)
         candidate = read_record(store, entry.candidate_key, Candidate, entry.candidate_sha256)
-        with fetch_verified(store, candidate.model_key, entry.model_sha256):
-            return None
+        check_model(store, candidate.model_key, entry.model_sha256)
     except TandemError as error:
         return f"Ledger entry {entry.seq} (version {entry.version}): {error}"
+    return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import IntegrityError, ObjectMissing
-from pipelines.llm.trees import check_tree, fetch_tree, store_tree
+from pipelines.llm.trees import fetch_tree, store_tree
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
 
@@ -27,6 +27,11 @@ def test_storing_again_sends_nothing_again_and_gives_the_same_key(tiny_model: Pa
     assert before == {info.key: info.tag for info in store.list("toy/models") if info.key in before}
 
 
+def fetch_all(store: MemoryStore, key: str, sha256: str) -> None:
+    with fetch_tree(store, key, sha256):
+        return
+
+
 def test_one_altered_byte_of_the_weights_is_refused(tiny_model: Path) -> None:
     store = MemoryStore()
     key, sha256 = store_tree(store, "toy", tiny_model, "full", "b" * 64)
@@ -35,7 +40,7 @@ def test_one_altered_byte_of_the_weights_is_refused(tiny_model: Path) -> None:
     data[-1] ^= 1
     store.write(weights, bytes(data))
     with pytest.raises(IntegrityError, match=r"model\.safetensors.* was altered"):
-        check_tree(store, key, sha256)
+        fetch_all(store, key, sha256)
     store.delete(weights)
     with pytest.raises(ObjectMissing):
-        check_tree(store, key, sha256)
+        fetch_all(store, key, sha256)
