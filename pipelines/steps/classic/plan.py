@@ -38,6 +38,8 @@ def plan(context: Context[ClassicSpec], snapshot: SnapshotRef, request: RunReque
         LOG.info("%s", note)
     tags = {"tandem.snapshot_id": snapshot.snapshot_id, "tandem.spec_sha256": spec.sha256}
     run_id = runs.find_or_create_run(context.environment, spec, identity, tags)
+    if request.note:
+        runs.set_tags(context.environment, run_id, {"tandem.note": request.note})
     runs.log_params(
         context.environment,
         run_id,

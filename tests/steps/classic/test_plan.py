@@ -29,6 +29,12 @@ def test_the_run_in_mlflow_is_open_and_says_what_is_searched(workshop: Any) -> N
     assert run.data.tags["tandem.snapshot_id"] == workshop.snapshot.snapshot_id
 
 
+def test_the_note_of_a_request_is_kept_with_the_run(workshop: Any) -> None:
+    planned = plan(workshop.context, workshop.snapshot, RunRequest(note="after the new timetable"))
+    run = connect(workshop.context.environment).get_run(planned.mlflow_run_id)
+    assert run.data.tags["tandem.note"] == "after the new timetable"
+
+
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
