@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
-from tandem_form import documentation, fields
-from tandem_operators import PromoteOperator, StepOperator, ValidateOperator
+from tandem_approval import approval
+from tandem_form import fields
+from tandem_operators import PromoteOperator, StepOperator, ValidateOperator, machine
+from tandem_pages import documentation
 
 from pipelines.errors import Refused, SpecError, UsageError
-from pipelines.spec import ModelSpec, load_model, model_names
+from pipelines.spec import ClassicSpec, LlmSpec, ModelSpec, load_model, model_names
 
 # a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
 FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
@@ -19,25 +21,20 @@ RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=5), "retry_policy": FA
 
 def train_dag(spec: ModelSpec) -> DAG:
     """Return the DAG of one model; the steps are those of `tandem run`."""
-    model, workers = spec.name, list(range(spec.training.workers))
     with DAG(
-        dag_id=f"train__{model}",
+        dag_id=f"train__{spec.name}",
         description=spec.description,
         schedule=spec.schedule.cron,
         max_active_runs=1,
         catchup=False,
-        default_args={"owner": spec.owner, "model": model, **RETRIES},
+        default_args={"owner": spec.owner, "model": spec.name, **RETRIES},
         tags=["training", spec.kind, *spec.tags],
         doc_md=documentation(spec),
     ) as dag:
         reconciled = StepOperator(task_id="reconcile")
-        ingested = StepOperator(task_id="ingest", asks=True)
-        validated = ValidateOperator(task_id="validate", records=[ingested.output])
-        taken = StepOperator(task_id="snapshot", records=[validated.output])
-        plan = StepOperator(task_id="plan", records=[taken.output], asks=True).output
-        shares = StepOperator.partial(task_id="search", model=model, records=[plan]).expand(worker=workers)
-        candidate = StepOperator(task_id="train", records=[plan, shares.output]).output
-        evaluated = StepOperator(task_id="evaluate", records=[candidate])
+        ingested = StepOperator(task_id="ingest", asks=True).output
+        candidate = tuned(spec, ingested) if isinstance(spec, LlmSpec) else searched(spec, ingested)
+        evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec))
         judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)
         registered = StepOperator(task_id="register", records=[judged.output])
         PromoteOperator(task_id="promote", records=[registered.output], answer=approval(spec, registered))
@@ -46,24 +43,24 @@ def train_dag(spec: ModelSpec) -> DAG:
     return dag
 
 
-def approval(spec: ModelSpec, registered: StepOperator) -> Any:
-    """Return the answer of the person who approves, or None where the spec asks for nobody.
+def searched(spec: ClassicSpec, ingested: Any) -> Any:
+    """Return the candidate of a search over scikit-learn's algorithms, made of what was ingested."""
+    validated = ValidateOperator(task_id="validate", records=[ingested])
+    taken = StepOperator(task_id="snapshot", records=[validated.output])
+    plan = StepOperator(task_id="plan", records=[taken.output], asks=True).output
+    workers = list(range(spec.training.workers))
+    shares = StepOperator.partial(task_id="search", model=spec.name, records=[plan]).expand(worker=workers)
+    return StepOperator(task_id="train", records=[plan, shares.output]).output
 
-    A no fails the run: the challenger stays registered, and the champion stays champion.
-    """
-    if spec.promotion.approval == "none":
-        return None
-    from airflow.providers.standard.operators.hitl import ApprovalOperator  # it parses slowly: only where it is used
 
-    approve = ApprovalOperator(
-        task_id="approve",
-        subject=f"Promote a new version of {spec.name}?",
-        body="The gate says promote. The evidence is behind the links of the tasks `evaluate` and `gate`.",
-        fail_on_reject=True,
-        retries=0,
-    )
-    registered >> approve
-    return approve.output
+def tuned(spec: LlmSpec, ingested: Any) -> Any:
+    """Return the candidate of a fine-tuning on conversations, made of what was ingested."""
+    prepared = StepOperator(task_id="prepare", records=[ingested])
+    validated = ValidateOperator(task_id="validate", records=[prepared.output])
+    taken = StepOperator(task_id="snapshot", records=[validated.output])
+    packed = StepOperator(task_id="pack", records=[taken.output])
+    plan = StepOperator(task_id="plan", records=[packed.output], asks=True)
+    return StepOperator(task_id="train", records=[plan.output], **machine(spec)).output
 
 
 def broken_dag(name: str, error: SpecError) -> DAG:

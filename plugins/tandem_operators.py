@@ -14,6 +14,8 @@ from airflow.sdk import BaseOperator
 from tandem_form import requested
 from tandem_links import MlflowRunLink, QualityReportLink, remember_report
 
+from pipelines.spec import LlmSpec, ModelSpec
+
 
 class StepOperator(BaseOperator):
     """Run the step `task_id` of a model.
@@ -81,3 +83,16 @@ class PromoteOperator(StepOperator):
         """Run the step with the name of who answers for it."""
         by = self.answer["responded_by_user"]["name"] if self.answer else requested(context)["by"]
         return self.run(*self.records, by)
+
+
+def machine(spec: ModelSpec) -> dict[str, Any]:
+    """Return where a task of a model runs that takes its hardware: pool, queue and executor as Airflow names them.
+
+    One slot of the pool is taken for each GPU of a node, so that no two trainings share one.
+    """
+    if not isinstance(spec, LlmSpec):
+        return {}
+    hardware = spec.hardware
+    wanted = {"pool": hardware.pool_name, "queue": hardware.queue, "executor": hardware.executor}
+    slots = {"pool_slots": hardware.gpus} if hardware.pool_name and hardware.gpus else {}
+    return {key: value for key, value in wanted.items() if value is not None} | slots

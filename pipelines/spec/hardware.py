@@ -35,6 +35,11 @@ class Hardware(Section):
         return self.gpus or self.processes
 
     @property
+    def pool_name(self) -> str | None:
+        """The Airflow pool that a training takes its slots from; None takes the default one."""
+        return self.pool or ("gpu" if self.gpus else None)
+
+    @property
     def world_size(self) -> int:
         """How many training processes there are in all."""
         return self.processes_per_node * self.nodes

@@ -118,8 +118,7 @@ def _kind(document: Document) -> type[ModelSpec]:
     Raises `SpecError` where it names none: which keys the rest may have is not known then.
     """
     found = document.value.get("kind")
-    match = nearest(str(found), list(KINDS))
-    if match is not None:
+    if isinstance(found, str) and (match := found if found in KINDS else nearest(found, KINDS)):
         return KINDS[match]
     raise SpecError([document.problem(("kind",), shown(found), choices(str(found), list(KINDS)))])
 

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from pipelines.records import Judged, RunRequest, Verdict
+from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.steps.run import run_step
 from pipelines.store.verified import read_record
@@ -31,14 +32,19 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
         left[name] = run_step(name, model, *records)
         return left[name]
 
+    context = Context.open(model)
     step("reconcile")
-    validated = step("validate", step("ingest", asked))
-    plan = step("plan", step("snapshot", validated), asked)
-    left["search"] = _search(model, plan)
-    candidate = step("train", plan, left["search"])
+    ingested = step("ingest", asked)
+    if isinstance(context.spec, LlmSpec):
+        snapshot = step("snapshot", step("validate", step("prepare", ingested)))
+        candidate = step("train", step("plan", step("pack", snapshot), asked))
+    else:
+        plan = step("plan", step("snapshot", step("validate", ingested)), asked)
+        left["search"] = _search(model, plan)
+        candidate = step("train", plan, left["search"])
     judged = step("gate", candidate, step("evaluate", candidate))
     step("promote", step("register", judged), request.by)
-    left["verdict"] = read_verdict(Context.open(model), Judged.from_dict(judged)).to_dict()
+    left["verdict"] = read_verdict(context, Judged.from_dict(judged)).to_dict()
     return left
 
 
