@@ -10,6 +10,9 @@ from rich.console import Console
 from pipelines.cli.summary import print_summary
 from pipelines.spec import load_environment
 
+DEMO = ("flight_delay", "python_helper")
+"""One model of each half, on data and weights that come with the installation."""
+
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add `up`, `down` and `demo` to the command line."""
@@ -17,8 +20,8 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     up.set_defaults(run=run_up, show=show_links)
     down = commands.add_parser("down", parents=[shared], help="stop Airflow and MLflow on this machine")
     down.set_defaults(run=run_down, show=show_down)
-    demo = commands.add_parser("demo", parents=[shared], help="train a model through Airflow and tell what happened")
-    demo.add_argument("model", metavar="MODEL", nargs="?", default="flight_delay")
+    demo = commands.add_parser("demo", parents=[shared], help="train models through Airflow and tell what happened")
+    demo.add_argument("models", metavar="MODEL", nargs="*", default=list(DEMO))
     demo.set_defaults(run=run_demo, show=show_demo)
 
 
@@ -53,21 +56,22 @@ def show_down(answer: dict[str, Any]) -> None:
 
 
 def run_demo(options: argparse.Namespace) -> dict[str, Any]:
-    """Start the services, run the model's training DAG to its end, and return what each step left."""
+    """Start the services, run each model's training DAG to its end, and return what each step left, by model."""
     from pipelines.local.demo import run_dag
 
     links = run_up(options)
-    return {"links": links, **run_dag(options.model, links)}
+    return {"links": links, "models": {model: run_dag(model, links) for model in options.models}}
 
 
 def show_demo(answer: dict[str, Any]) -> None:
-    """Print the summary and the links."""
+    """Print the summary of each model, and the links."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print()
-    print_summary(answer)
+    for model, left in answer["models"].items():
+        console.print(f"\n[bold]{model}[/]\n")
+        print_summary(left)
+        console.print(f"[bold]DAG run[/]     {left['dag_run_url']}")
+        console.print(f"[bold]MLflow run[/]  {left['mlflow_run_url']}")
     console.print()
     show_links(answer["links"])
-    console.print(f"[bold]DAG run[/]     {answer['dag_run_url']}")
-    console.print(f"[bold]MLflow run[/]  {answer['mlflow_run_url']}")
-    model = answer["promote"]["model"]
+    model = next(iter(answer["models"]))
     console.print(f"Next: `.venv/bin/tandem explain {model}`, `.venv/bin/tandem ledger {model} --verify`")

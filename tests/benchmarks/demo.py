@@ -16,7 +16,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as home:
         environment = {"TANDEM_HOME": home}
         try:
-            run = run_child([TANDEM, "demo"], environment)
+            run = run_child([TANDEM, "demo", "flight_delay"], environment)
         finally:
             run_child([TANDEM, "down"], environment)
     minutes = run.seconds / 60
