@@ -1,0 +1,49 @@
+"""Which sequences this process trains on in each step, as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipelines.llm import sequences as packed
+from pipelines.llm.sequences import PackedSequences
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences that go through the model at once; each tensor has shape (batch, L), int64."""
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    labels: torch.Tensor
+    document_rows: tuple[int, ...]
+
+    @property
+    def num_labels(self) -> int:
+        """How many tokens are learnt."""
+        return int((self.labels != packed.IGNORED).sum())
+
+
+def share_of(numbers: Sequence[int], rank: int, world_size: int) -> list[int]:
+    """Return the part of a step's sequences that one process takes; all parts together are the whole.
+
+    >>> share_of([5, 3, 8, 1], rank=1, world_size=2)
+    [3, 1]
+    """
+    return list(numbers[rank::world_size])
+
+
+def batches(data: PackedSequences, numbers: Sequence[int], size: int, device: torch.device) -> Iterator[Batch]:
+    """Yield the sequences of these numbers, `size` at a time."""
+    for start in range(0, len(numbers), size):
+        found = [data[number] for number in numbers[start : start + size]]
+        yield Batch(
+            *(
+                torch.from_numpy(np.stack([getattr(one, name) for one in found])).to(device)
+                for name in ("input_ids", "position_ids", "labels")
+            ),
+            document_rows=tuple(row for one in found for row in one.document_rows),
+        )

@@ -1,0 +1,79 @@
+"""Give a model to DeepSpeed, with the planner's settings and our own optimizer."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import deepspeed
+import torch
+from deepspeed.runtime.engine import DeepSpeedEngine
+from torch import nn
+from transformers.integrations import HfDeepSpeedConfig
+
+from pipelines.llm.job import TrainingJob
+
+_SHARED_MEMORY_OPERATOR = "deepspeed_shm_comm"
+_SILENT = 1_000_000_000  # steps between two of DeepSpeed's own reports
+
+
+def join_processes(on_gpu: bool) -> None:
+    """Meet the other processes of the training; one alone meets itself.
+
+    DeepSpeed would compile an operator for 70 seconds first, on processors only, which nothing but its inference calls:
+    it is marked as not to be had.
+    """
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+    if not on_gpu:
+        deepspeed.ops.__compatible_ops__[_SHARED_MEMORY_OPERATOR] = False
+    deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
+
+
+def configuration(job: TrainingJob, from_universal: bool) -> dict[str, Any]:
+    """Return the planner's settings with what does not depend on the plan.
+
+    `from_universal` says that the checkpoint to go on from was written by another number of processes.
+    """
+    chosen = {key: value for key, value in job.plan.deepspeed.items() if key not in {"optimizer", "scheduler"}}
+    return {
+        **chosen,
+        "train_batch_size": job.sequences_per_step,
+        "train_micro_batch_size_per_gpu": job.plan.micro_batch,
+        "gradient_accumulation_steps": job.plan.accumulation_steps,
+        "gradient_clipping": job.settings.clip_norm,
+        "steps_per_print": _SILENT,
+        "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW needs no compiler and is as fast
+        "checkpoint": {**chosen.get("checkpoint", {}), "load_universal": from_universal},
+    }
+
+
+def partitions_weights(job: TrainingJob, config: dict[str, Any]) -> HfDeepSpeedConfig | None:
+    """For ZeRO-3, have transformers load each weight in parts; whoever calls keeps what is returned."""
+    return HfDeepSpeedConfig(config) if job.plan.zero_stage == 3 else None
+
+
+def start_engine(model: nn.Module, job: TrainingJob, config: dict[str, Any]) -> DeepSpeedEngine:
+    """Return DeepSpeed's engine around the model."""
+    optimizer = make_optimizer(model, job)
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
+    return engine
+
+
+def make_optimizer(model: nn.Module, job: TrainingJob) -> torch.optim.Optimizer:
+    """Return AdamW over all weights that learn, in one kernel; matrices alone decay."""
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    decay = job.settings.weight_decay
+    groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": 0.0}]
+    if decay:
+        ranks = {id(weight): len(getattr(weight, "ds_shape", weight.shape)) for weight in weights}
+        groups = [
+            {"params": [weight for weight in weights if ranks[id(weight)] >= 2], "weight_decay": decay},
+            {"params": [weight for weight in weights if ranks[id(weight)] < 2], "weight_decay": 0.0},
+        ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=job.settings.learning_rate, fused=True)
+
+
+def local_device(on_gpu: bool) -> torch.device:
+    """Return the device of this process."""
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
