@@ -48,6 +48,6 @@ class Project:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for name in [name for name in os.environ if name.startswith("TANDEM_")]:
         monkeypatch.delenv(name)
-    shutil.copytree(SHIPPED, tmp_path / "config")
+    shutil.copytree(SHIPPED, tmp_path / "config", ignore=shutil.ignore_patterns("python_helper.yaml"))
     monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
     return Project(tmp_path)
