@@ -8,18 +8,23 @@ from pipelines.errors import UsageError
 from pipelines.llm.planner.detail import Launch, Option, TrainingPlanDetail
 from pipelines.llm.planner.machine import Machine
 from pipelines.llm.planner.options import list_options, memory_limit
-from pipelines.llm.planner.refusals import refusal_message
+from pipelines.llm.planner.refusals import Question, refusal_message
 from pipelines.llm.planner.settings import deepspeed_settings
 from pipelines.llm.planner.shape import ModelShape
 from pipelines.llm.planner.timing import flops_per_step
 from pipelines.spec.fine_tuning import FineTuning
 from pipelines.spec.hardware import Hardware
 
-AS_FAST = 1.02  # options within this of the fastest count as equals: the one that takes least memory is taken
+AS_FAST = 1.02  # options within this of the fastest count as equals: without offload, the one that takes least memory
 
 
 def choose(
-    shape: ModelShape, training: FineTuning, hardware: Hardware, machine: Machine, num_sequences: int
+    shape: ModelShape,
+    training: FineTuning,
+    hardware: Hardware,
+    machine: Machine,
+    num_sequences: int,
+    learnt_share: float = 1.0,
 ) -> TrainingPlanDetail:
     """Return the plan of a training; the same input gives the same plan.
 
@@ -29,14 +34,15 @@ def choose(
         hardware: The spec's machines.
         machine: What one process of them has.
         num_sequences: Packed sequences of the training side.
+        learnt_share: Of their tokens, those that are learnt; 1 where it is not known.
 
     Raises:
         UsageError: If nothing that the spec allows fits; says what would.
     """
-    options = list_options(shape, training, hardware, machine)
+    options = list_options(shape, training, hardware, machine, learnt_share)
     fitting = [option for option in options if option.refusal is None]
     if not fitting:
-        raise UsageError(refusal_message(shape, training, hardware, machine, options))
+        raise UsageError(refusal_message(Question(shape, training, hardware, machine, learnt_share)))
     chosen = _best(fitting)
     steps = num_steps(training, num_sequences)
     seconds = chosen.seconds.step * steps
@@ -96,4 +102,4 @@ def num_steps(training: FineTuning, num_sequences: int) -> int:
 def _best(fitting: list[Option]) -> Option:
     fastest = min(option.seconds.step for option in fitting)
     equals = [option for option in fitting if option.seconds.step <= fastest * AS_FAST]
-    return min(equals, key=lambda option: (option.memory.device, option.seconds.step, option.zero_stage))
+    return min(equals, key=lambda option: (option.offload, option.memory.device, option.seconds.step))

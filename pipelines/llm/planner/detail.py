@@ -25,7 +25,12 @@ class MemoryForecast(Record):
     @property
     def device(self) -> int:
         """All parts but `host`."""
-        return self.baseline + self.weights + self.gradients + self.optimizer + self.activations + self.buffers
+        return self.baseline + self.tensors
+
+    @property
+    def tensors(self) -> int:
+        """What the process's tensors take: on a GPU, what torch counts as allocated."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.buffers
 
 
 class TimeForecast(Record):

@@ -19,6 +19,7 @@ ADAM_MOMENTS = 2 * FP32
 GPU_BASELINE = 1_500_000_000  # CUDA's context, its libraries' kernels and workspaces, NCCL's buffers
 CPU_BASELINE = 700_000_000  # Python with torch, transformers and deepspeed, before a model is loaded
 LOGIT_BYTES = 14  # a logit at the worst moment: itself in bf16, and in fp32 itself, its log-softmax and its gradient
+UNEVEN = 1.3
 FRAGMENTS = 0.03  # of a GPU's tensors: what its caching allocator cannot use again
 
 
@@ -35,6 +36,7 @@ class Setting:
     sequence_length: int
     bytes: int
     on_gpu: bool
+    learnt_share: float  # of the tokens, those that are learnt: logits are made for them alone
 
 
 def forecast_memory(shape: ModelShape, setting: Setting) -> MemoryForecast:
@@ -49,12 +51,17 @@ def forecast_memory(shape: ModelShape, setting: Setting) -> MemoryForecast:
 
 
 def activation_bytes(shape: ModelShape, setting: Setting) -> int:
-    """Return the bytes of one micro batch's activations and loss, when the backward pass begins."""
+    """Return the bytes of one micro batch's activations and loss, when the backward pass begins.
+
+    A batch may have more learnt tokens than the mean: `UNEVEN` times as many are reckoned with.
+    """
     tokens = setting.micro_batch * setting.sequence_length
-    layers = shape.layers * shape.kept_by_layer
+    by_layer = shape.kept_by_layer + setting.sequence_length * setting.bytes  # the mask between documents
+    layers = shape.layers * by_layer
     if setting.activation_checkpointing:  # each layer's input, and one layer's all while it is run again
-        layers = shape.layers * shape.hidden * setting.bytes + shape.kept_by_layer
-    return int(tokens * (layers + shape.kept_outside + shape.vocabulary * LOGIT_BYTES))
+        layers = shape.layers * shape.hidden * setting.bytes + by_layer
+    learnt = min(1.0, setting.learnt_share * UNEVEN)
+    return int(tokens * (layers + shape.kept_outside + learnt * shape.vocabulary * LOGIT_BYTES))
 
 
 def _weights(shape: ModelShape, setting: Setting) -> int:
@@ -78,6 +85,8 @@ def _gradients(shape: ModelShape, setting: Setting) -> int:
     """Return the bytes of the gradients once all are there: ZeRO-2 and ZeRO-3 keep a process's own share of them."""
     if setting.zero_stage < 2:
         return shape.trainable * setting.bytes
+    if setting.offload and setting.on_gpu:  # they go on to the node's memory
+        return 0
     rounds = 2 if setting.zero_stage == 2 and setting.accumulation_steps > 1 else 1  # those before, and those of now
     return rounds * _share(shape.trainable, setting) * setting.bytes
 
@@ -100,6 +109,8 @@ def _backward(shape: ModelShape, setting: Setting) -> MemoryForecast:
 def _update(shape: ModelShape, setting: Setting) -> MemoryForecast:
     share = _share(shape.trainable, setting) if setting.zero_stage else shape.trainable
     flat = share * (setting.bytes + FP32)  # the share's gradients in one piece, and in fp32
+    if setting.offload and setting.on_gpu:
+        flat = 0
     return _forecast(shape, setting, _gradients(shape, setting), 0, flat)
 
 

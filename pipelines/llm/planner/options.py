@@ -20,8 +20,12 @@ PLANNED_STAGES = (1, 2, 3)
 LARGEST_MICRO_BATCH = 64
 
 
-def list_options(shape: ModelShape, training: FineTuning, hardware: Hardware, machine: Machine) -> list[Option]:
+def list_options(
+    shape: ModelShape, training: FineTuning, hardware: Hardware, machine: Machine, learnt_share: float = 1.0
+) -> list[Option]:
     """Return every option, with `refusal` where it does not fit into memory.
+
+    `learnt_share` is that of the tokens that are learnt; 1 where it is not known.
 
     Raises:
         UsageError: If the sequences of a step cannot be shared out evenly, or two settings exclude each other.
@@ -40,6 +44,7 @@ def list_options(shape: ModelShape, training: FineTuning, hardware: Hardware, ma
             sequence_length=training.sequence_length,
             bytes=2 if training.precision == "bf16" else 4,
             on_gpu=machine.on_gpu,
+            learnt_share=learnt_share,
         )
         options.append(_option(shape, setting, machine, hardware.headroom))
     return options

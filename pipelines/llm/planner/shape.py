@@ -205,4 +205,7 @@ class _Attention(torch.autograd.Function):  # type: ignore[misc]
 
 
 def _attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:  # transformers repeats keys and values where there is a mask, and packed sequences have one
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     return _Attention.apply(query, key, value).transpose(1, 2).contiguous(), None

@@ -17,6 +17,7 @@ CPU_EFFICIENCY = 0.6  # of the speed of the product that was measured
 TIMES_MOVED = 5  # how often a kept byte crosses memory: made, read, read again, its gradient made and read
 LOGIT_BYTES_MOVED = 40  # of one logit: cast, softmax, gradient, and each of them read again
 UPDATE_BYTES = 50  # of one parameter: Adam reads and writes 3 fp32 numbers; gradients are cast, normed, clipped
+FEW_TOKENS = {True: 256, False: 32}  # so many at once reach half the speed of the product
 LAYER_SECONDS = {
     True: 3e-4,
     False: 1.5e-3,
@@ -55,13 +56,17 @@ def forecast_time(shape: ModelShape, setting: Setting, machine: Machine) -> Time
     peak = machine.bf16_flops if setting.bytes == 2 else machine.fp32_flops
     sequences = setting.micro_batch * setting.accumulation_steps
     tokens = sequences * setting.sequence_length
-    flops = flops_per_step(shape, sequences, setting.sequence_length)
+    unused = tokens * (1 - setting.learnt_share) * shape.vocabulary * shape.hidden  # logits that are not made
+    flops = flops_per_step(shape, sequences, setting.sequence_length) - 6.0 * unused
     between = shape.layers * shape.kept_by_layer + shape.kept_outside
     if setting.activation_checkpointing:  # the layers' forward pass is done twice
         flops += tokens * 2.0 * shape.multiplied
         between *= 4 / 3
-    efficiency = GPU_EFFICIENCY if machine.on_gpu else CPU_EFFICIENCY
-    moved = tokens * (between * TIMES_MOVED + shape.vocabulary * LOGIT_BYTES_MOVED)
+    at_once = setting.micro_batch * setting.sequence_length
+    efficiency = (
+        (GPU_EFFICIENCY if machine.on_gpu else CPU_EFFICIENCY) * at_once / (at_once + FEW_TOKENS[machine.on_gpu])
+    )
+    moved = tokens * (between * TIMES_MOVED + setting.learnt_share * shape.vocabulary * LOGIT_BYTES_MOVED)
     compute = flops / (peak * efficiency) + moved / machine.memory_bandwidth
     launches = setting.accumulation_steps * shape.layers * LAYER_SECONDS[machine.on_gpu]
     extra = (
