@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.cli.console import open_console
 from pipelines.errors import IntegrityError, UsageError
 from pipelines.spec import model_names
 
 MOST_ITEMS = 8
 IDENTIFIERS = ("_sha256", "_key", "_id", "model")  # each is a link of its own; --json shows all
-WIDTH_OF_A_FILE = 200
 
 
 def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -63,7 +61,7 @@ def show_status(answer: list[dict[str, Any]]) -> None:
             since = champion["since"][:19].replace("T", " ")
             version = f"version {champion['version']}"
             table.add_row(status["model"], version, since, champion["by"], measured, champion["algorithm"])
-    console = _console()
+    console = open_console()
     console.print(table)
     for status in answer:
         for problem in status["problems"]:
@@ -79,7 +77,7 @@ def run_explain(options: argparse.Namespace) -> Any:
 
 def show_explain(answer: dict[str, Any]) -> None:
     """Print the chain of evidence from the version back to the raw data."""
-    console = _console()
+    console = open_console()
     role = "the champion" if answer["serves"] else "not the champion"
     console.print(f"[bold]{answer['model']} version {answer['version']}[/], {role}")
     for link in answer["links"]:
@@ -116,7 +114,7 @@ def show_ledger(answer: dict[str, Any]) -> None:
         at = entry["at"][:19].replace("T", " ")
         line = (str(entry["seq"]), at, entry["action"], str(entry["version"]), entry["by"], entry["reason"])
         table.add_row(*line, entry["sha256"][:16])
-    console = _console()
+    console = open_console()
     console.print(table)
     if answer["verified"]:
         console.print("Chain, verdicts, evidence, candidates and model files are what they were when written.")
@@ -144,11 +142,6 @@ def _open(model: str) -> Any:
     from pipelines.steps.context import Context
 
     return Context.open(model)
-
-
-def _console() -> Console:
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_FILE
-    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def _lines(name: str, value: Any) -> list[str]:
