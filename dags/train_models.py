@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 from tandem_approval import approval
 from tandem_form import fields
-from tandem_operators import PromoteOperator, StepOperator, ValidateOperator, machine
+from tandem_operators import CorpusOperator, PromoteOperator, StepOperator, ValidateOperator, machine
 from tandem_pages import documentation
 
 from pipelines.errors import Refused, SpecError, UsageError
@@ -55,10 +55,10 @@ def searched(spec: ClassicSpec, ingested: Any) -> Any:
 
 def tuned(spec: LlmSpec, ingested: Any) -> Any:
     """Return the candidate of a fine-tuning on conversations, made of what was ingested."""
-    prepared = StepOperator(task_id="prepare", records=[ingested])
+    prepared = CorpusOperator(task_id="prepare", records=[ingested])
     validated = ValidateOperator(task_id="validate", records=[prepared.output])
     taken = StepOperator(task_id="snapshot", records=[validated.output])
-    packed = StepOperator(task_id="pack", records=[taken.output])
+    packed = CorpusOperator(task_id="pack", records=[taken.output])
     plan = StepOperator(task_id="plan", records=[packed.output], asks=True)
     return StepOperator(task_id="train", records=[plan.output], **machine(spec)).output
 

@@ -1,4 +1,4 @@
-"""Buttons on Airflow's task pages that lead to the quality report and to the MLflow run."""
+"""Buttons on Airflow's task pages that lead to a report and to the MLflow run."""
 
 from __future__ import annotations
 
@@ -40,15 +40,25 @@ class MlflowRunLink(BaseOperatorLink):
         return run_url(load_environment(), plan["mlflow_run_id"])
 
 
-class QualityReportLink(BaseOperatorLink):
-    """Leads to the report of the step `validate`, also when the data failed."""
-
-    name = "Quality report"
+class _ReportLink(BaseOperatorLink):
+    """Leads to the report of a task's own step, also when the step failed after writing it."""
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the report's address on Airflow's own web server, or nothing when there is no report."""
-        validated = ti_key.xcom_pull(task_ids=ti_key.task_id)
-        key = validated[REPORT] if validated else ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT)
+        left = ti_key.xcom_pull(task_ids=ti_key.task_id)
+        key = left[REPORT] if left else ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT)
         airflow = load_environment().airflow
         base = airflow.web_url or f"http://{airflow.host}:{airflow.port}"
         return f"{base.rstrip('/')}{report_path(key)}" if key else ""
+
+
+class QualityReportLink(_ReportLink):
+    """Leads to what `validate` found: every check, and what went to quarantine."""
+
+    name = "Quality report"
+
+
+class CorpusReportLink(_ReportLink):
+    """Leads to what `prepare` or `pack` found in a language model's conversations, and what they took out."""
+
+    name = "Corpus report"

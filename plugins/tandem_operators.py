@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from tandem_form import requested
-from tandem_links import MlflowRunLink, QualityReportLink, remember_report
+from tandem_links import CorpusReportLink, MlflowRunLink, QualityReportLink, remember_report
 
 from pipelines.spec import LlmSpec, ModelSpec
 
@@ -68,6 +68,12 @@ class ValidateOperator(StepOperator):
         """Run the step; where it fails, keep the key of the report."""
         with remember_report(context["ti"]):
             return super().execute(context)
+
+
+class CorpusOperator(StepOperator):
+    """Run a step that turns rows into what a language model learns from, and lead to its report."""
+
+    operator_extra_links = (CorpusReportLink(),)
 
 
 class PromoteOperator(StepOperator):

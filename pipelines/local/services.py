@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 
-from pipelines.errors import ServiceError
+from pipelines.errors import ServiceError, SpecError
 from pipelines.local.processes import Process
 from pipelines.local.settings import Addresses, choose_addresses, process_environment, read_addresses
-from pipelines.spec import Environment
+from pipelines.spec import Environment, LlmSpec, load_model, model_names
 
 LOG = logging.getLogger(__name__)
 START_SECONDS = 180
@@ -60,6 +60,9 @@ def _start(environment: Environment, services: dict[str, Process], addresses: Ad
     variables = process_environment(addresses)
     LOG.info("Preparing Airflow's database ...")
     _run_once(MIGRATE_COMMAND, variables, environment.home / "log" / "airflow-db.log")
+    for pool, slots in _pools().items():
+        command = ("airflow", "pools", "set", pool, str(slots), "GPUs of this machine, one slot each")
+        _run_once(command, variables, environment.home / "log" / "airflow-db.log")
     host, port = addresses.mlflow_url.removeprefix("http://").split(":")
     LOG.info("Starting Airflow and MLflow ...")
     for part, command in AIRFLOW_PARTS.items():
@@ -72,6 +75,19 @@ def _start(environment: Environment, services: dict[str, Process], addresses: Ad
         "MLFLOW_DEFAULT_ARTIFACT_ROOT": environment.mlflow.artifact_root,
     }
     services["mlflow"].start(MLFLOW_COMMAND, variables | served)
+
+
+def _pools() -> dict[str, int]:
+    """Return the pools that the specs of language models take slots from, and how many each has at least to have."""
+    slots: dict[str, int] = {}
+    for name in model_names():
+        try:
+            spec = load_model(name)
+        except SpecError:
+            continue  # its DAG shows what is wrong with it
+        if isinstance(spec, LlmSpec) and (pool := spec.hardware.pool_name) is not None:
+            slots[pool] = max(slots.get(pool, 1), spec.hardware.gpus)
+    return slots
 
 
 def _run_once(command: Sequence[str], variables: dict[str, str], log: Path) -> None:

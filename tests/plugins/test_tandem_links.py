@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tandem_links import MlflowRunLink, QualityReportLink, remember_report
+from tandem_links import CorpusReportLink, MlflowRunLink, QualityReportLink, remember_report
 
 from pipelines.errors import QualityFailed
 from pipelines.registry.runs import find_or_create_run
@@ -43,6 +43,14 @@ def test_the_mlflow_button_leads_nowhere_before_planning() -> None:
 def test_the_report_button_works_when_the_data_passed() -> None:
     instance = TaskInstance("validate", {("validate", "return_value"): {"report_key": REPORT}})
     assert QualityReportLink().get_link(None, ti_key=instance).endswith("b2.html")
+
+
+def test_the_corpus_button_leads_to_the_tasks_own_report() -> None:
+    key = "helper/reports/corpus/" + "c3" * 32 + ".html"
+    instance = TaskInstance("pack", {("pack", "return_value"): {"report_key": key}})
+    assert (
+        CorpusReportLink().get_link(None, ti_key=instance).endswith("/tandem/reports/train__helper/corpus/" + key[-69:])
+    )
 
 
 def test_the_report_button_works_when_the_data_failed() -> None:
