@@ -61,8 +61,11 @@ def _start(environment: Environment, services: dict[str, Process], addresses: Ad
     LOG.info("Preparing Airflow's database ...")
     _run_once(MIGRATE_COMMAND, variables, environment.home / "log" / "airflow-db.log")
     for pool, slots in _pools().items():
-        command = ("airflow", "pools", "set", pool, str(slots), "GPUs of this machine, one slot each")
-        _run_once(command, variables, environment.home / "log" / "airflow-db.log")
+        _run_once(
+            ("airflow", "pools", "set", pool, str(slots), "one slot a GPU"),
+            variables,
+            environment.home / "log" / "airflow-db.log",
+        )
     host, port = addresses.mlflow_url.removeprefix("http://").split(":")
     LOG.info("Starting Airflow and MLflow ...")
     for part, command in AIRFLOW_PARTS.items():
