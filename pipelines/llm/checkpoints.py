@@ -150,7 +150,7 @@ def newest(folder: Path, kind: Kind, identity: str) -> Checkpoint | None:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Return a checkpoint after every byte of it was compared with its hash. Raises `IntegrityError`, says what is wrong."""
+    """Return a checkpoint whose every byte was compared with its hash. Raises `IntegrityError`: what is wrong."""
     try:
         manifest = CheckpointManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except FileNotFoundError as error:
@@ -169,7 +169,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 
 def prune(folder: Path, budget_bytes: int, needed_bytes: int = 0) -> None:
-    """Remove the oldest checkpoints until `needed_bytes` more fit the budget; the newest, and its best weights, stay."""
+    """Remove the oldest until `needed_bytes` more fit the budget; the newest, and its best weights, stay."""
     states = _listed(folder, "step")
     kept_best = {_best_of(state) for state in states[:1]} | {path.name for path in _listed(folder, "best")[:1]}
     removable = [

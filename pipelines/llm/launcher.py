@@ -185,8 +185,8 @@ class _Group:
         now = time.monotonic()
         if self._asked_to_stop is not None and now - self._asked_to_stop > self._patience.stop:
             raise TrainingError(
-                f"The training was asked to stop and has not within {self._patience.stop:g} s; it was killed after step "
-                f"{self._step}. Run again: it goes on from the last checkpoint."
+                f"The training was asked to stop and has not within {self._patience.stop:g} s; it was killed after "
+                f"step {self._step}. Run again: it goes on from the last checkpoint."
             )
         limit = self._patience.step if self._step else self._patience.start
         for worker in self._workers:
@@ -219,8 +219,8 @@ class _Group:
             return self._done
         if all(code == STOPPED for code in codes):
             raise TrainingError(
-                f"The training was asked to stop and did, after step {self._step}, with a checkpoint. Run again: it goes "
-                "on from there."
+                f"The training was asked to stop and did, after step {self._step}, with a checkpoint. Run again: it "
+                "goes on from there."
             )
         told = [event for worker in self._workers for event in worker.errors]
         raise self._explained([event for event in told if event["event"] == "error"], told)

@@ -68,8 +68,8 @@ class PackedSequences:
         starts = np.concatenate([[0], ends])[: len(ends)]
         if len({len(values[name]) for name in COLUMNS[:3]}) != 1 or np.any(positions[starts] != 0):
             raise IntegrityError(
-                f"Sequence {number} of {self._path} has positions that do not start at 0 with each document, or columns "
-                "of unequal lengths: its documents would see each other. It was not used."
+                f"Sequence {number} of {self._path} has positions that do not start at 0 with each document, or "
+                "columns of unequal lengths: its documents would see each other. It was not used."
             )
         return Sequence(
             values["input_ids"].astype(np.int64),

@@ -41,9 +41,12 @@ def batches(data: PackedSequences, numbers: Sequence[int], size: int, device: to
     for start in range(0, len(numbers), size):
         found = [data[number] for number in numbers[start : start + size]]
         yield Batch(
-            *(
-                torch.from_numpy(np.stack([getattr(one, name) for one in found])).to(device)
-                for name in ("input_ids", "position_ids", "labels")
-            ),
-            document_rows=tuple(row for one in found for row in one.document_rows),
+            _stacked([one.input_ids for one in found], device),
+            _stacked([one.position_ids for one in found], device),
+            _stacked([one.labels for one in found], device),
+            tuple(row for one in found for row in one.document_rows),
         )
+
+
+def _stacked(rows: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.stack(rows)).to(device)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from pipelines.llm.sequences import IGNORED
 
 
-class AnswerLoss(nn.Module):
+class AnswerLoss(nn.Module):  # type: ignore[misc]
     """A causal language model that returns the summed loss of the tokens that are to be learnt.
 
     The logits of all other tokens are never made: with a vocabulary of 50,000 they would be most of a batch's memory
@@ -23,7 +23,7 @@ class AnswerLoss(nn.Module):
         super().__init__()
         self.model = model
         self._chosen: torch.Tensor | None = None
-        model.get_output_embeddings().register_forward_pre_hook(self._choose)  # type: ignore[operator]
+        model.get_output_embeddings().register_forward_pre_hook(self._choose)
 
     def forward(self, input_ids: torch.Tensor, position_ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch in nats, summed over its learnt tokens; all arguments have shape (batch, L)."""

@@ -67,7 +67,7 @@ def needs_conversion(checkpoint: Checkpoint, job: TrainingJob) -> bool:
 
 
 def convert(checkpoint: Checkpoint) -> Path:
-    """Return the checkpoint in DeepSpeed's universal form, which any number of processes loads. Raises `TrainingError`."""
+    """Return the checkpoint in the universal form, which any number of processes loads. Raises `TrainingError`."""
     target = checkpoint.folder.parent / _UNIVERSAL / checkpoint.folder.name
     shutil.rmtree(target.parent, ignore_errors=True)
     command = [
