@@ -1,0 +1,1 @@
+"""From conversations to sequences of tokens: what is learnt of each, and how they fill sequences without mixing."""
