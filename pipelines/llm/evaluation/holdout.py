@@ -1,0 +1,64 @@
+"""Held-out conversations: how likely a model finds the answers, read as training reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipelines.llm.corpus.conversations import Conversation
+from pipelines.llm.evaluation.language_model import LanguageModel
+from pipelines.llm.evaluation.likelihood import Counted, nats
+from pipelines.llm.evaluation.scores import Part, Score
+from pipelines.records import sha256_of
+from pipelines.spec.corpus import GROUP_COLUMN
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One held-out conversation; `row` is its number in the holdout, `group` that of its near-duplicates."""
+
+    row: int
+    messages: str
+    group: str
+
+    @property
+    def name(self) -> str:
+        """What tells the conversation from every other, on every machine."""
+        return sha256_of(self.messages.encode())
+
+    @property
+    def conversation(self) -> Conversation:
+        """The messages."""
+        return Conversation.from_json(self.messages)
+
+
+def choose_held_out(holdout: pa.Table, num_items: int, seed: int) -> list[HeldOut]:
+    """Return at most `num_items` different conversations: those whose salted hash is lowest, in that order.
+
+    Args:
+        holdout: The held-out rows, with the columns `messages` and `group`.
+        num_items: How many; a larger number keeps the items of a smaller one.
+        seed: Salt of the hash.
+    """
+    columns = (holdout.column("messages").to_pylist(), holdout.column(GROUP_COLUMN).to_pylist())
+    items = [HeldOut(row, messages, str(group)) for row, (messages, group) in enumerate(zip(*columns, strict=True))]
+    different = {item.name: item for item in reversed(items)}
+    return sorted(different.values(), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))[:num_items]
+
+
+def answer_loss(items: Sequence[HeldOut], longest: int) -> Part:
+    """Return the part that sums the nats of all answers of each conversation, and counts their tokens.
+
+    Tokens are those that training learns (`pipelines.llm.packing.encoding`), the one that ends an answer among them. Of
+    a conversation longer than `longest` tokens the rest is left out, as it is where training cuts it.
+    """
+
+    def score(lm: LanguageModel) -> Iterator[Score]:
+        read = lm.encode_conversations([item.conversation for item in items])
+        encoded = [Counted(one.ids[:longest].tolist(), one.learnt[:longest].tolist()) for one in read]
+        for item, one, value in zip(items, encoded, nats(lm, encoded), strict=True):
+            yield Score("answer_loss", item.name, value, float(sum(one.counts[1:])), item.group)
+
+    return Part("answer_loss", {"items": [item.messages for item in items], "longest": longest}, score)

@@ -1,0 +1,90 @@
+"""Measure a fine-tuned model on held-out answers, in general and for safety, beside its base and the champion."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pipelines.data.predictions import write_predictions
+from pipelines.data.slices import slice_columns, slices_of
+from pipelines.data.snapshots import read_holdout, read_manifest
+from pipelines.gates.bootstrap import seed_from
+from pipelines.llm.evaluation.general import general_ability
+from pipelines.llm.evaluation.holdout import HeldOut, answer_loss, choose_held_out
+from pipelines.llm.evaluation.measuring import OVERALL, measure_all
+from pipelines.llm.evaluation.models import check_base, find_champion, score_all
+from pipelines.llm.evaluation.scores import Part
+from pipelines.llm.evaluation.table import scores_table
+from pipelines.llm.pretrained import open_pretrained
+from pipelines.records import Candidate, Evaluation
+from pipelines.spec import LlmSpec
+from pipelines.spec.gates import Gates
+from pipelines.steps.context import Context
+from pipelines.store.verified import write_record
+
+ITEMS_SEED = 0  # which items are asked: the same for every candidate, so that scores of base and champion are kept
+
+
+def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
+    """Store and return the evidence, with each item's scores of all models.
+
+    The same candidate, holdout and champion give the same evaluation; what was scored once is read from the store.
+
+    Raises:
+        IntegrityError: If holdout, candidate, ledger or anything of the champion is gone or not what was written, or
+            the candidate was tuned from another model than the spec's.
+        DataError: If the holdout lacks columns that the spec names.
+        UsageError: If the pretrained model or the package with the suites is not installed.
+    """
+    spec, store = context.spec, context.store
+    manifest = read_manifest(store, spec.name, candidate.snapshot_id)
+    holdout = read_holdout(store, spec.name, candidate.snapshot_id)
+    base = open_pretrained(spec.pretrained, context.environment.home)
+    check_base(store, candidate, base)
+    champion = find_champion(store, candidate, manifest)
+    items = choose_held_out(holdout, spec.ability.holdout_items, ITEMS_SEED)
+    scored = score_all(store, candidate, champion, base, _parts(spec, items))
+    figures = measure_all(
+        scored.challenger,
+        scored.champion,
+        scored.base,
+        _slices(holdout, items, spec.gates),
+        spec.gates.bootstrap_samples,
+        seed_from(manifest.holdout.content_sha256),
+    )
+    predictions_key, predictions_sha256 = write_predictions(store, spec.name, scores_table(scored))
+    evaluation = Evaluation(
+        model=spec.name,
+        candidate_sha256=candidate.sha256,
+        candidate_model_sha256=candidate.model_sha256,
+        champion_version=champion.entry.version if champion else None,
+        champion_ledger_sha256=champion.entry.sha256 if champion else None,
+        champion_saw_holdout=champion.saw_holdout if champion else None,
+        snapshot_id=candidate.snapshot_id,
+        holdout_sha256=manifest.holdout.content_sha256,
+        num_rows=len(items),
+        metrics=figures.metrics,
+        champion_metrics=figures.champion_metrics,
+        differences=figures.differences,
+        predictions_key=predictions_key,
+        predictions_sha256=predictions_sha256,
+        base_sha256=base.sha256,
+        base_metrics=figures.base_metrics,
+        base_differences=figures.base_differences,
+    )
+    write_record(store, f"{spec.name}/evaluations", evaluation)
+    return evaluation
+
+
+def _parts(spec: LlmSpec, items: list[HeldOut]) -> list[Part]:
+    ability = spec.ability
+    suites = [general_ability(suite, ability.items_per_suite, ITEMS_SEED) for suite in ability.suites]
+    return [answer_loss(items, spec.training.sequence_length), *suites]
+
+
+def _slices(holdout: pa.Table, items: list[HeldOut], gates: Gates) -> dict[str, frozenset[str]]:
+    """Return the names of the chosen items of each slice of the columns that the spec asks for."""
+    rows = holdout.take([item.row for item in items])
+    found = slices_of(rows, slice_columns(gates), gates.minimum_slice_rows)
+    return {
+        name: frozenset(items[int(place)].name for place in places) for name, places in found.items() if name != OVERALL
+    }
