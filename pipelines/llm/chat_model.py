@@ -27,8 +27,9 @@ class ChatModel:
         """Return one answer for each conversation.
 
         Args:
-            model_input: Rows with a column `messages`, each a list of {"role", "content"}; or one such row as a dict.
-            params: `max_tokens` and `temperature` (0 is greedy); a row's own columns of these names come first.
+            model_input: Rows with a column `messages`, each a list of {"role", "content"}, and where wanted
+                `max_tokens` and `temperature` (0 is greedy); or one such row as a dict.
+            params: Nothing; MLflow passes it.
 
         Returns:
             For each row a dict with `choices`, `usage` and `model`, as OpenAI's chat completions have them.
@@ -37,7 +38,7 @@ class ChatModel:
             ValueError: If a row has no messages, or a message no role or content.
         """
         rows = [model_input] if isinstance(model_input, dict) else model_input.to_dict(orient="records")
-        return [self._answer({**(params or {}), **row}) for row in rows]
+        return [self._answer(row) for row in rows]
 
     def _answer(self, row: dict[str, Any]) -> dict[str, Any]:
         messages = _checked(row.get("messages"))

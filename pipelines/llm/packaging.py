@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlflow.models import Model, ModelSignature
-from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
+from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 
 from pipelines.llm import chat_model
 from pipelines.registry.provenance import requirements
@@ -62,7 +62,13 @@ def chat_signature() -> ModelSignature:
     )
     counts = [Property(f"{part}_tokens", DataType.long) for part in ("prompt", "completion", "total")]
     return ModelSignature(
-        inputs=Schema([ColSpec(Array(message), "messages")]),
+        inputs=Schema(
+            [
+                ColSpec(Array(message), "messages"),
+                ColSpec(DataType.long, "max_tokens", required=False),
+                ColSpec(DataType.double, "temperature", required=False),
+            ]
+        ),
         outputs=Schema(
             [
                 ColSpec(DataType.string, "id"),
@@ -71,12 +77,6 @@ def chat_signature() -> ModelSignature:
                 ColSpec(DataType.string, "model"),
                 ColSpec(Array(choice), "choices"),
                 ColSpec(Object(counts), "usage"),
-            ]
-        ),
-        params=ParamSchema(
-            [
-                ParamSpec("max_tokens", DataType.long, chat_model.MAX_NEW_TOKENS),
-                ParamSpec("temperature", DataType.double, 0.0),
             ]
         ),
     )
