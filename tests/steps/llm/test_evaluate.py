@@ -23,7 +23,7 @@ from pipelines.llm.pretrained import open_pretrained
 from pipelines.llm.trees import store_tree
 from pipelines.records import Candidate, Evaluation, LedgerEntry, Partition, SnapshotRef, Validated, Window, sha256_of
 from pipelines.registry import runs
-from pipelines.registry.ledger import read_ledger
+from pipelines.registry.ledger import append_entry, read_ledger
 from pipelines.spec import Environment, LlmSpec
 from pipelines.steps.context import Context
 from pipelines.steps.llm.evaluate import evaluate
@@ -115,16 +115,14 @@ class Workshop:
 
     def promote(self, candidate: Candidate) -> LedgerEntry:
         """Append to the ledger what makes a candidate champion."""
-        entries = read_ledger(self.context.store, candidate.model)
-        entry = LedgerEntry(
-            seq=len(entries) + 1, previous_sha256=entries[-1].sha256 if entries else None, model=candidate.model,
-            action="promote", version=len(entries) + 1,
-            candidate_key=f"{candidate.model}/candidates/{candidate.sha256}.json", candidate_sha256=candidate.sha256,
-            model_sha256=candidate.model_sha256, verdict_key="v", verdict_sha256="v" * 64, reason="good", by="ada",
-            at="2026-01-01T00:00:00+00:00",
+        store, model = self.context.store, candidate.model
+        entries = read_ledger(store, model)
+        return append_entry(
+            store, model, entries[-1].sha256 if entries else None, action="promote", version=len(entries) + 1,
+            candidate_key=f"{model}/candidates/{candidate.sha256}.json", candidate_sha256=candidate.sha256,
+            model_sha256=candidate.model_sha256, verdict_key="toy/verdicts/v.json", verdict_sha256="a" * 64,
+            reason="good", by="ada",
         )  # fmt: skip
-        self.context.store.write(f"{candidate.model}/ledger/{entry.seq:08d}.json", entry.to_bytes())
-        return entry
 
 
 @pytest.fixture
