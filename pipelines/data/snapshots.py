@@ -96,6 +96,13 @@ def read_holdout(store: Store, model: str, snapshot_id: str, columns: Sequence[s
     return _read(store, read_manifest(store, model, snapshot_id).holdout, columns)
 
 
+def read_holdout_batches(
+    store: Store, model: str, snapshot_id: str, columns: Sequence[str] | None = None, num_rows: int = ROW_GROUP_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of `read_holdout` in batches of at most `num_rows`, one row group in memory at a time."""
+    return _read_batches(store, read_manifest(store, model, snapshot_id).holdout, columns, num_rows)
+
+
 def _read(store: Store, side: Side, columns: Sequence[str] | None) -> pa.Table:
     tables = []
     for partition in side.partitions:
