@@ -18,7 +18,16 @@ models look better, and a gate that promotes on that walks at random. Who finds 
 is the loss they can bear, or takes more holdout rows. A margin of 0 lets an equal model pass and asks any other to be
 shown better. Each slice is tested by itself and all must hold, so more slices hold more and never promote more.
 
-    no champion yet                       relative rules do not apply, and say so; absolute rules alone decide
+A fine-tuned language model is held to the pretrained one it came from in the same way (`no_worse_than_base_by`: what
+fine-tuning may lose), and in the other (`better_than_base_by`: what it must gain), a superiority test on the paired
+difference d of challenger minus base:
+
+    interval wholly at or above margin    promote   the gain is shown; with a margin of 0 it must be above 0
+    interval wholly below margin          reject    a gain that large is ruled out
+    interval across margin                hold
+
+    no champion yet                       rules against it do not apply, and say so; the others decide
+    no base measured                      reject: a rule against the base speaks of every fine-tuned model
     champion learnt from holdout rows     hold: its score is flattered and the comparison unfair
     fewer than `minimum_rows` rows        hold
     slice below `minimum_slice_rows`      reported, not judged
@@ -40,12 +49,11 @@ from typing import TypeVar
 from pipelines.gates import wording
 from pipelines.records import Evaluation, MetricValue, Outcome, PairedDifference, RuleResult
 from pipelines.spec.gates import GateRule, Gates
-from pipelines.spec.training import LOWER_IS_BETTER, METRICS_BY_TASK
+from pipelines.spec.metrics import KNOWN_METRICS, lower_is_better
 
 OVERALL = "all"
 _SEVERITY: dict[Outcome, int] = {"promote": 0, "hold": 1, "reject": 2}
 _Figure = TypeVar("_Figure", MetricValue, PairedDifference)
-_KNOWN_METRICS = frozenset(name for names in METRICS_BY_TASK.values() for name in names)
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,11 @@ def _held_to(rule: GateRule, evaluation: Evaluation, gates: Gates) -> Iterator[_
         if rule.maximum is not None:
             yield _absolute(rule.metric, slice_name, evaluation, "<=", rule.maximum)
         if rule.no_worse_than_champion_by is not None:
-            yield _relative(rule.metric, slice_name, evaluation, rule.no_worse_than_champion_by)
+            yield _against_champion(rule.metric, slice_name, evaluation, rule.no_worse_than_champion_by)
+        if rule.better_than_base_by is not None:
+            yield _against_base(rule.metric, slice_name, evaluation, rule.better_than_base_by, gain=True)
+        if rule.no_worse_than_base_by is not None:
+            yield _against_base(rule.metric, slice_name, evaluation, rule.no_worse_than_base_by, gain=False)
 
 
 def _absolute(metric: str, slice_name: str, evaluation: Evaluation, sign: str, bound: float) -> _Finding:
@@ -110,7 +122,7 @@ def _absolute(metric: str, slice_name: str, evaluation: Evaluation, sign: str, b
     return _finding(name, "promote" if holds else "reject", wording.absolute(measured, sign, bound))
 
 
-def _relative(metric: str, slice_name: str, evaluation: Evaluation, margin: float) -> _Finding:
+def _against_champion(metric: str, slice_name: str, evaluation: Evaluation, margin: float) -> _Finding:
     name = f"{metric} no worse than champion by {margin:g} on {slice_name}"
     if not _has_champion(evaluation):
         reason = f"{wording.place(metric, slice_name)}: no champion yet, nothing to compare with"
@@ -119,21 +131,35 @@ def _relative(metric: str, slice_name: str, evaluation: Evaluation, margin: floa
         reason = f"{wording.place(metric, slice_name)}: the comparison is unfair, {evaluation.champion_saw_holdout}"
         return _finding(name, "hold", reason)
     difference = _the_one(evaluation.differences, metric, slice_name)
-    if metric not in _KNOWN_METRICS or difference is None or not _is_whole(difference):
-        reason = f"{wording.place(metric, slice_name)}: the difference to the champion was not measured"
+    return _compared(name, metric, slice_name, difference, wording.Needed(margin))
+
+
+def _against_base(metric: str, slice_name: str, evaluation: Evaluation, margin: float, gain: bool) -> _Finding:
+    name = f"{metric} {'better' if gain else 'no worse'} than base by {margin:g} on {slice_name}"
+    difference = None
+    if evaluation.base_sha256 is not None:
+        difference = _the_one(evaluation.base_differences, metric, slice_name)
+    return _compared(name, metric, slice_name, difference, wording.Needed(margin, "base", gain))
+
+
+def _compared(
+    name: str, metric: str, slice_name: str, difference: PairedDifference | None, needed: wording.Needed
+) -> _Finding:
+    if metric not in KNOWN_METRICS or difference is None or not _is_whole(difference):
+        reason = f"{wording.place(metric, slice_name)}: the difference to the {needed.other} was not measured"
         return _finding(name, "reject", reason)
-    lower_is_better = metric in LOWER_IS_BETTER
-    outcome = _non_inferiority(difference, lower_is_better, margin)
-    return _finding(name, outcome, wording.relative(difference, lower_is_better, margin, outcome))
+    turned = lower_is_better(metric)
+    outcome = _outcome(difference, turned, needed)
+    return _finding(name, outcome, wording.relative(difference, turned, needed, outcome))
 
 
-def _non_inferiority(difference: PairedDifference, lower_is_better: bool, margin: float) -> Outcome:
+def _outcome(difference: PairedDifference, turned: bool, needed: wording.Needed) -> Outcome:
     assert difference.low is not None
     assert difference.high is not None
-    worst, best = (-difference.high, -difference.low) if lower_is_better else (difference.low, difference.high)
-    if worst >= -margin:
+    worst, best = (-difference.high, -difference.low) if turned else (difference.low, difference.high)
+    if needed.is_met_by(worst):
         return "promote"
-    return "reject" if best < -margin else "hold"
+    return "hold" if needed.is_met_by(best) else "reject"
 
 
 def _has_champion(evaluation: Evaluation) -> bool:
@@ -150,7 +176,9 @@ def _values_of(column: str, evaluation: Evaluation) -> list[str]:
 def _rows_by_slice(evaluation: Evaluation) -> dict[str, int]:
     """Return the most rows that any figure claims for a slice: no slice is called small while one calls it large."""
     rows: dict[str, int] = {}
-    for figures in (evaluation.metrics, evaluation.champion_metrics, evaluation.differences):
+    values = (*evaluation.metrics, *evaluation.champion_metrics, *evaluation.base_metrics)
+    differences = (*evaluation.differences, *evaluation.base_differences)
+    for figures in (values, differences):
         for figure in figures:
             rows[figure.slice] = max(figure.num_rows, rows.get(figure.slice, 0))
     return rows

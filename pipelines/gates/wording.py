@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipelines.records import Evaluation, MetricValue, Outcome, PairedDifference, RuleResult, Verdict
 
 _MOST_DECIMALS = 12
@@ -22,30 +24,52 @@ def absolute(measured: MetricValue, sign: str, bound: float) -> str:
     return f"{place(measured.metric, measured.slice)} = {shown}, needs {sign} {bound:.{decimals}f}"
 
 
-def relative(difference: PairedDifference, lower_is_better: bool, margin: float, outcome: Outcome) -> str:
+@dataclass(frozen=True)
+class Needed:
+    """What a rule asks of the difference to another model, turned so that more is better.
+
+    It may lose `margin` at most, or where a `gain` is asked for, must win `margin` at least, and more than nothing.
+    """
+
+    margin: float
+    other: str = "champion"
+    gain: bool = False
+
+    @property
+    def least(self) -> float:
+        """The smallest difference that will do."""
+        return (self.margin if self.gain else -self.margin) + 0.0  # never -0.0, which prints with its sign
+
+    def is_met_by(self, difference: float) -> bool:
+        """Tell whether a difference is enough."""
+        return difference >= self.least and (difference > 0 or not self.gain)
+
+
+def relative(difference: PairedDifference, lower_is_better: bool, needed: Needed, outcome: Outcome) -> str:
     """Return the difference with its interval, the bound, and for a hold what would settle it."""
     value, low, high = difference.value, difference.low, difference.high
     assert value is not None
     assert low is not None
     assert high is not None
-    bound, sign, worst = (margin, "<=", high) if lower_is_better else (-margin, ">=", low)
+    strict = needed.gain and needed.margin == 0
+    bound, sign, worst = (-needed.least, "<", high) if lower_is_better else (needed.least, ">", low)
     decimals = _decimals(worst, bound)
     figures = f"{value:+.{decimals}f} [{low:+.{decimals}f}, {high:+.{decimals}f}]"
     text = (
-        f"{place(difference.metric, difference.slice)}: challenger minus champion = {figures}, "
-        f"the interval needs to be {sign} {bound:+.{decimals}f}"
+        f"{place(difference.metric, difference.slice)}: challenger minus {needed.other} = {figures}, "
+        f"the interval needs to be {sign}{'' if strict else '='} {bound + 0.0:+.{decimals}f}"
     )
-    return f"{text}; {_way_out(difference, lower_is_better, margin)}" if outcome == "hold" else text
+    return f"{text}; {_way_out(difference, lower_is_better, needed)}" if outcome == "hold" else text
 
 
-def _way_out(difference: PairedDifference, lower_is_better: bool, margin: float) -> str:
+def _way_out(difference: PairedDifference, lower_is_better: bool, needed: Needed) -> str:
     """Tell how many rows would bring the interval clear of the margin: its width shrinks with their square root."""
     assert difference.value is not None
     assert difference.low is not None
     assert difference.high is not None
     start = f"{difference.num_rows:,} rows are too few to tell"
     turned = -1.0 if lower_is_better else 1.0
-    room = turned * difference.value + margin
+    room = turned * difference.value - needed.least
     if room <= 0:
         return f"{start}, and more of them would sooner reject it"
     reach = abs(difference.value - (difference.high if lower_is_better else difference.low))
@@ -74,6 +98,9 @@ def page(verdict: Verdict, evaluation: Evaluation) -> str:
     """Return the verdict as Markdown: the sentence, every result, the figures of all rows, and what it is bound to."""
     champion = evaluation.champion_version
     results = "\n".join(f"| {result.outcome} | {_cell(result.reason)} |" for result in verdict.results)
+    others = ["champion (none yet)" if champion is None else f"champion, version {champion}"]
+    others += ["base"] if evaluation.base_sha256 is not None else []
+    head = "".join(f" {other} | difference |" for other in others)
     figures = "\n".join(_row(evaluation, value.metric) for value in evaluation.metrics if value.slice == "all")
     return f"""# Verdict: {verdict.outcome}
 
@@ -85,8 +112,8 @@ def page(verdict: Verdict, evaluation: Evaluation) -> str:
 
 Measured on {evaluation.num_rows:,} held-out rows; in brackets 95 % bootstrap intervals, of the difference paired.
 
-| metric | challenger | {"champion (none yet)" if champion is None else f"champion, version {champion}"} | difference |
-|---|---|---|---|
+| metric | challenger |{head}
+|---|---|{"---|---|" * len(others)}
 {figures}
 
 | bound to | SHA-256 |
@@ -101,12 +128,21 @@ Measured on {evaluation.num_rows:,} held-out rows; in brackets 95 % bootstrap in
 
 
 def _row(evaluation: Evaluation, metric: str) -> str:
-    groups = (evaluation.metrics, evaluation.champion_metrics)
-    shown = [
-        _shown(next((one for one in group if (one.metric, one.slice) == (metric, "all")), None)) for group in groups
+    cells = [
+        _shown(_overall(evaluation.metrics, metric)),
+        _shown(_overall(evaluation.champion_metrics, metric)),
+        _shown(_overall(evaluation.differences, metric), "+"),
     ]
-    difference = next((one for one in evaluation.differences if (one.metric, one.slice) == (metric, "all")), None)
-    return f"| {metric} | {' | '.join(shown)} | {_shown(difference, '+')} |"
+    if evaluation.base_sha256 is not None:
+        cells.append(_shown(_overall(evaluation.base_metrics, metric)))
+        cells.append(_shown(_overall(evaluation.base_differences, metric), "+"))
+    return f"| {metric} | {' | '.join(cells)} |"
+
+
+def _overall(
+    figures: tuple[MetricValue, ...] | tuple[PairedDifference, ...], metric: str
+) -> MetricValue | PairedDifference | None:
+    return next((one for one in figures if (one.metric, one.slice) == (metric, "all")), None)
 
 
 def _shown(figure: MetricValue | PairedDifference | None, sign: str = "") -> str:

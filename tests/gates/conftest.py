@@ -20,6 +20,7 @@ def _evaluation(
     slice_rows: dict[str, int] | None = None,
     champion: bool | None = None,
     champion_saw_holdout: str | None = None,
+    base: Differences | None = None,
 ) -> Evaluation:
     rows = {"all": num_rows, **(slice_rows or {})}
     has_champion = bool(differences) if champion is None else champion
@@ -41,6 +42,11 @@ def _evaluation(
         differences=tuple(
             PairedDifference(metric=m, slice=s, value=v, low=low, high=high, num_rows=rows.get(s, 1000))
             for (m, s), (v, low, high) in (differences or {}).items()
+        ),
+        base_sha256=None if base is None else "f" * 64,
+        base_differences=tuple(
+            PairedDifference(metric=m, slice=s, value=v, low=low, high=high, num_rows=rows.get(s, 1000))
+            for (m, s), (v, low, high) in (base or {}).items()
         ),
     )
 

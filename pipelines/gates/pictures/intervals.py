@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pipelines.gates.pictures.style import CHALLENGER, CHAMPION, REFERENCE, dress, new_figure, plain
 from pipelines.records import MetricValue, PairedDifference
 from pipelines.spec.gates import GateRule, Gates
-from pipelines.spec.training import LOWER_IS_BETTER
+from pipelines.spec.metrics import lower_is_better
 
 _MOST_SLICES = 40
 _LONGEST_NAME = 32
@@ -35,7 +35,7 @@ def draw_slices(
     _bounds(axes, metric, gates, [value.slice for value in shown])
     axes.set_yticks(range(len(shown)), [f"{_short(value.slice)} ({value.num_rows:,} rows)" for value in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    better = "left" if metric in LOWER_IS_BETTER else "right"
+    better = "left" if lower_is_better(metric) else "right"
     left_out = sum(figure.metric == metric for figure in challenger) - len(shown)
     rest = f" {left_out} smaller slices are not shown." if left_out else ""
     dress(
@@ -110,7 +110,7 @@ def _span(rule: GateRule, names: Sequence[str]) -> tuple[int, int]:
 
 
 def _difference(axes: Any, difference: PairedDifference, margin: float | None) -> None:
-    sign = -1.0 if difference.metric in LOWER_IS_BETTER else 1.0
+    sign = -1.0 if lower_is_better(difference.metric) else 1.0
     axes.axvline(0, color=REFERENCE, linewidth=1)
     axes.set_yticks([0], [difference.metric])
     axes.set_ylim(-1, 1)
