@@ -112,6 +112,11 @@ def _fine_tuning(spec: LlmSpec) -> Iterator[Inconsistency]:
         each = training.sequences_per_step // hardware.world_size
         allowed = f"a divisor of the {each} sequences that each of {hardware.world_size} processes has in a step"
         yield Inconsistency(("training", "micro_batch"), str(training.micro_batch), allowed)
+    if spec.ability.holdout_items < spec.gates.minimum_rows:
+        allowed = (
+            f"at least {spec.gates.minimum_rows}, which is 'gates.minimum_rows': fewer always give a verdict of hold"
+        )
+        yield Inconsistency(("ability", "holdout_items"), str(spec.ability.holdout_items), allowed)
     if training.offload and training.zero_stage == 0:
         yield Inconsistency(("training", "offload"), "true", "false, or a 'zero_stage' of 1 to 3")
     if (

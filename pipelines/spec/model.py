@@ -71,6 +71,10 @@ class ModelSpec(Section):
         """The columns whose hash decides, where the holdout is by key."""
         return self.source.key_columns
 
+    def may_be_judged_on(self, num_rows: int, num_held_out: int) -> bool:
+        """Tell whether an evaluation on `num_rows` of the `num_held_out` rows is on as many as the spec asks for."""
+        return num_rows == num_held_out
+
     def _time_and_keys(self) -> list[Column]:
         return [*([self.source.time_column] if self.source.time_column else []), *self.source.key_columns]
 
@@ -116,6 +120,10 @@ class LlmSpec(ModelSpec):
     def holdout_key_columns(self) -> tuple[Column, ...]:
         """The group of near-duplicates that a conversation belongs to: it never crosses into the holdout."""
         return (GROUP_COLUMN,)
+
+    def may_be_judged_on(self, num_rows: int, num_held_out: int) -> bool:
+        """Tell whether an evaluation is on the chosen items: fewer only where conversations are the same."""
+        return 0 < num_rows <= min(self.ability.holdout_items, num_held_out)
 
 
 KINDS: dict[str, type[ModelSpec]] = {"classic": ClassicSpec, "llm": LlmSpec}

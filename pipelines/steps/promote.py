@@ -122,11 +122,12 @@ def _checked_evidence(context: Context, registered: Registered, champion: Ledger
 def _check_holdout(context: Context, evidence: Evidence) -> None:
     evaluation = evidence.evaluation
     holdout = read_manifest(context.store, evaluation.model, evaluation.snapshot_id).holdout
-    found, expected = (evaluation.holdout_sha256, evaluation.num_rows), (holdout.content_sha256, holdout.num_rows)
-    if found != expected:
+    is_whole = context.spec.may_be_judged_on(evaluation.num_rows, holdout.num_rows)
+    if evaluation.holdout_sha256 != holdout.content_sha256 or not is_whole:
         raise PromotionRefused(
-            f"{evaluation.model}: the evaluation is on holdout {found[0][:12]} with {found[1]} rows, and the one of "
-            f"the snapshot is {expected[0][:12]} with {expected[1]}. Nothing was promoted; evaluate again."
+            f"{evaluation.model}: the evaluation is on holdout {evaluation.holdout_sha256[:12]} with "
+            f"{evaluation.num_rows} rows, and the one of the snapshot is {holdout.content_sha256[:12]} with "
+            f"{holdout.num_rows}. Nothing was promoted; evaluate again."
         )
     if evaluation.predictions_key is not None and evaluation.predictions_sha256 is not None:
         with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256):
