@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Findings:
         columns: dict[str, list[Any]] = {name: rows.column(name).to_pylist() for name in _READ}
         self._languages.update(columns["language"])
         self._groups.update(columns["group"])
-        self._lengths += np.histogram(columns["num_tokens"], _EDGES)[0]
+        self._lengths += length_counts(columns["num_tokens"])
         self._counts["rows"] += rows.num_rows
         self._counts["tokens"] += sum(columns["num_tokens"])
         self._counts["turns"] += sum(number > 2 for number in columns["num_messages"])
@@ -102,17 +103,18 @@ def shown(messages: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
+def length_counts(lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return how many lengths lie between each two edges of the histogram."""
+    return np.histogram(lengths, _EDGES)[0]
+
+
 def length_bars(counts: np.ndarray) -> list[tuple[str, int]]:
     """Return the bars of a histogram of lengths, without empty ones at either end."""
     used = np.flatnonzero(counts)
     if not len(used):
         return []
-    names = [f"{low:,}–{high - 1:,}" if high < _EDGES[-1] else f"{low:,}+" for low, high in _pairs()]
+    names = [f"{low:,}–{high - 1:,}" if high < _EDGES[-1] else f"{low:,}+" for low, high in pairwise(_EDGES)]
     return [(names[place], int(counts[place])) for place in range(used[0], used[-1] + 1)]
-
-
-def _pairs() -> list[tuple[int, int]]:
-    return list(zip(_EDGES[:-1], _EDGES[1:], strict=True))
 
 
 def _percent(count: int, total: int) -> str:

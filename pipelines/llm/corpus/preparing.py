@@ -125,6 +125,12 @@ class Preparer:
         return [None if value is None else str(value) for value in values]
 
 
+def _countable(conversation: Conversation) -> Conversation:
+    if conversation.in_order:
+        return conversation
+    return Conversation((Message(TEXT_ROLE, "\n".join(message.content for message in conversation.messages)),))
+
+
 def grouped(told: pa.RecordBatch, found: Duplicates, start: int) -> pa.RecordBatch:
     """Return rows with the group and marks of duplicates beside them; `start` is the first row's number in all."""
     rows = slice(start, start + told.num_rows)

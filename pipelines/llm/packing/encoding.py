@@ -152,8 +152,8 @@ class ChatEncoder:
         marks = [int(number) for number in _MARK.findall(rendered)]
         if marks != list(range(len(roles))):
             raise UsageError(
-                f"The chat template writes the messages {marks} of a conversation of {len(roles)} ({', '.join(roles)}); "
-                "needed is each once and in order. Nothing was tokenised."
+                f"The chat template writes the messages {marks} of a conversation of {len(roles)} "
+                f"({', '.join(roles)}); needed is each once and in order. Nothing was tokenised."
             )
         return _Skeleton(tuple(self._cut(rendered, roles)), trims)
 

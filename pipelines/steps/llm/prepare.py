@@ -55,8 +55,8 @@ def prepare(context: Context[LlmSpec], ingested: Ingested) -> Ingested:
             start += raw.num_rows
     if not findings.num_readable:
         raise DataError(
-            f"{spec.name}: none of {ingested.num_rows:,} rows holds a conversation in the form {spec.corpus.form!r}; the "
-            f"first is {findings.first_unreadable!r}. Nothing was trained."
+            f"{spec.name}: none of {ingested.num_rows:,} rows holds a conversation in the form {spec.corpus.form!r}; "
+            f"the first is {findings.first_unreadable!r}. Nothing was trained."
         )
     # the model's own name is in the key's hash: another tokenizer counts other tokens
     identity = [spec.corpus.model_dump(mode="json"), pretrained.sha256, [one.to_dict() for one in partitions]]
