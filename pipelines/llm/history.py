@@ -39,6 +39,7 @@ class Training(Record):
     plan_id: str
     plan_sha256: str
     identity: str
+    packed_sha256: str
     world_size: int
     resumed_from: int | None
     num_steps: int
@@ -81,6 +82,7 @@ class History:
             plan_id=job.plan_id,
             plan_sha256=plan_sha256,
             identity=job.identity,
+            packed_sha256=job.packed_sha256,
             world_size=job.plan.world_size,
             resumed_from=self._resumed_from,
             num_steps=done["step"],
