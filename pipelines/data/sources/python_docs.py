@@ -97,8 +97,8 @@ def _questions(item: Documented) -> Iterator[tuple[str, str]]:
     yield _chosen(_DESCRIBE[item.kind], item.name).format(item.name), answer
     if item.kind not in {"function", "method"}:
         return
-    if len(item.arguments) > 1 and (answer := _on_arguments(item)):
-        yield _chosen(_ARGUMENTS, item.name).format(item.name), answer
+    if len(item.arguments) > 1 and (told := _on_arguments(item)):
+        yield _chosen(_ARGUMENTS, item.name).format(item.name), told
     first = item.text.partition("\n")[0].strip().rstrip(".")
     if item.signature and 30 <= len(first) <= 160 and '"' not in first and _number(item.name) % _FIND_ONE_IN == 0:
         yield _chosen(_FIND, item.name).format("", item.kind, item.module, first), f"`{item.signature}`"

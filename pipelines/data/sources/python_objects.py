@@ -179,8 +179,8 @@ def _in_module(public: str, module: ModuleType) -> Iterator[Documented]:
         yield Documented("module", public, public, text)
     for name in sorted(vars(module)):
         value = vars(module)[name]
-        if name.startswith("_") or isinstance(value, ModuleType):
-            continue
+        if name.startswith("_") or isinstance(value, ModuleType) or getattr(value, "__name__", name) != name:
+            continue  # a value of another name is an alias of what has it
         if isinstance(value, type):
             yield from _in_type(public, f"{public}.{name}" if public != "builtins" else name, value)
         elif callable(value) and (text := _own_text(value)):

@@ -180,15 +180,16 @@ def _from_chat(value: Any) -> tuple[Message, ...] | None:
 def _message(item: Any) -> Message | None:
     if not isinstance(item, Mapping) or not isinstance(item.get("role"), str):
         return None
-    content = item.get("content")
-    if isinstance(content, list):
-        parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
-        if not all(isinstance(part, str) for part in parts):
-            return None
-        content = "".join(map(str, parts))
-    if not isinstance(content, str):
-        return None
-    return Message(_ROLES.get(item["role"], item["role"]), content)
+    role, content = str(item["role"]), _text_of(item.get("content"))
+    return None if content is None else Message(_ROLES.get(role, role), content)
+
+
+def _text_of(content: Any) -> str | None:
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    parts = [part.get("text") if isinstance(part, Mapping) else None for part in content]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if len(texts) == len(parts) else None
 
 
 def _shown(values: tuple[Any, ...]) -> str:

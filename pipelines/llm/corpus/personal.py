@@ -128,12 +128,12 @@ def _nlp_engine(spacy_model: str | None) -> Any:
     import spacy
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
-    class LoadedEngine(SpacyNlpEngine):  # type: ignore[misc]
+    class LoadedEngine(SpacyNlpEngine):
         """Presidio would download a model that it cannot find; this one is given what is there."""
 
         def __init__(self) -> None:
             super().__init__(models=[{"lang_code": "en", "model_name": spacy_model or "blank"}])
-            self.nlp = {"en": spacy.load(spacy_model) if spacy_model else spacy.blank("en")}
+            self.nlp: Any = {"en": spacy.load(spacy_model) if spacy_model else spacy.blank("en")}
 
     return LoadedEngine()
 
@@ -144,7 +144,7 @@ def _email_recognizer() -> Any:
 
     extract = tldextract.TLDExtract(suffix_list_urls=())  # the list inside the package: the other is on the network
 
-    class OfflineEmailRecognizer(EmailRecognizer):  # type: ignore[misc]
+    class OfflineEmailRecognizer(EmailRecognizer):
         """An address is one when its domain ends in a known suffix."""
 
         def validate_result(self, pattern_text: str) -> bool:

@@ -148,4 +148,4 @@ def kept(rows: pa.RecordBatch | pa.Table, spec: LlmSpec) -> np.ndarray:
     duplicate = column("is_duplicate")
     if spec.corpus.near_duplicates.keep_one:
         duplicate = duplicate | column("is_near_duplicate")
-    return column("roles_in_order") & ~duplicate
+    return np.asarray(column("roles_in_order") & ~duplicate)

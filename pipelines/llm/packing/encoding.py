@@ -198,8 +198,8 @@ class ChatEncoder:
 
     def _prove(self) -> None:
         """Compare a conversation with what the tokenizer makes of all its text at once."""
-        messages = (("user", "What is 7 + 5, in  words?"), ("assistant", "Twelve.\n\nThat is 12."))
-        messages += (("user", "Thanks, Ünal 你好!"), ("assistant", "You are welcome."))
+        messages = [("user", "What is 7 + 5, in  words?"), ("assistant", "Twelve.\n\nThat is 12.")]
+        messages += [("user", "Thanks, Ünal 你好!"), ("assistant", "You are welcome.")]
         ours = self.encode([Conversation(tuple(Message(role, content) for role, content in messages))])[0]
         theirs = self._tokenizer(self._render(messages), add_special_tokens=False)["input_ids"]
         if list(ours.ids) != list(theirs)[: len(ours.ids)]:
