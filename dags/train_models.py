@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
@@ -16,7 +15,7 @@ from pipelines.spec import ClassicSpec, LlmSpec, ModelSpec, load_model, model_na
 
 # a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
 FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
-RETRIES = {"retries": 2, "retry_delay": timedelta(seconds=5), "retry_policy": FAULTS_ONLY}
+RETRIES = {"retries": 2, "retry_policy": FAULTS_ONLY}
 
 
 def train_dag(spec: ModelSpec) -> DAG:
