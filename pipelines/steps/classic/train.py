@@ -17,13 +17,12 @@ from pipelines.classic.search.searching import run_search
 from pipelines.classic.search.training import train_ensemble
 from pipelines.classic.search.training_data import read_training_rows
 from pipelines.classic.search.trials import Schedule, SearchDetail
-from pipelines.errors import ObjectExists
 from pipelines.records import Candidate, SearchPlan, SearchShare, sha256_of
 from pipelines.registry import runs
 from pipelines.registry.provenance import code_commit, environment_sha256
 from pipelines.spec import ClassicSpec
+from pipelines.steps.candidates import made_once
 from pipelines.steps.context import Context
-from pipelines.store.verified import write_record
 
 LOG = logging.getLogger(__name__)
 
@@ -38,15 +37,7 @@ def train(context: Context[ClassicSpec], plan: SearchPlan, shares: Sequence[Sear
         IntegrityError: If predictions in the store are not what was written.
         RegistryError: If MLflow does not answer; the candidate is stored by then, and running again goes on.
     """
-    key = f"{plan.search_key}/candidate.json"
-    if context.store.stat(key) is None:
-        candidate = _train(context, plan, shares)
-        try:
-            context.store.put_if_absent(key, candidate.to_bytes())
-        except ObjectExists:
-            LOG.info("another worker trained the same plan first; its candidate counts")
-    candidate = Candidate.model_validate_json(context.store.read(key))
-    write_record(context.store, f"{plan.model}/candidates", candidate)
+    candidate = made_once(context, plan.search_key, lambda: _train(context, plan, shares))
     _show(context, candidate)
     return candidate
 

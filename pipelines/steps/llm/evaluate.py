@@ -8,11 +8,10 @@ from pipelines.data.predictions import write_predictions
 from pipelines.data.slices import slice_columns, slices_of
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
-from pipelines.llm.evaluation.general import general_ability
-from pipelines.llm.evaluation.holdout import HeldOut, answer_loss, choose_held_out
+from pipelines.llm.evaluation.holdout import HeldOut, choose_held_out
 from pipelines.llm.evaluation.measuring import OVERALL, measure_all
 from pipelines.llm.evaluation.models import check_base, find_champion, score_all
-from pipelines.llm.evaluation.scores import Part
+from pipelines.llm.evaluation.parts import parts_of, read_canaries
 from pipelines.llm.evaluation.table import scores_table
 from pipelines.llm.pretrained import open_pretrained
 from pipelines.records import Candidate, Evaluation
@@ -41,8 +40,9 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
     base = open_pretrained(spec.pretrained, context.environment.home)
     check_base(store, candidate, base)
     champion = find_champion(store, candidate, manifest)
-    items = choose_held_out(holdout, spec.ability.holdout_items, ITEMS_SEED)
-    scored = score_all(store, candidate, champion, base, _parts(spec, items))
+    items = choose_held_out(holdout, spec, ITEMS_SEED)
+    parts = parts_of(spec, items, read_canaries(store, candidate), ITEMS_SEED)
+    scored = score_all(store, candidate, champion, base, parts)
     figures = measure_all(
         scored.challenger,
         scored.champion,
@@ -73,12 +73,6 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
     )
     write_record(store, f"{spec.name}/evaluations", evaluation)
     return evaluation
-
-
-def _parts(spec: LlmSpec, items: list[HeldOut]) -> list[Part]:
-    ability = spec.ability
-    suites = [general_ability(suite, ability.items_per_suite, ITEMS_SEED) for suite in ability.suites]
-    return [answer_loss(items, spec.training.sequence_length), *suites]
 
 
 def _slices(holdout: pa.Table, items: list[HeldOut], gates: Gates) -> dict[str, frozenset[str]]:

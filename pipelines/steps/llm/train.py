@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from pipelines.errors import ObjectExists, RegistryError, UsageError
+from pipelines.errors import RegistryError, UsageError
 from pipelines.llm import checkpoint_store, history
 from pipelines.llm.checkpoint_store import CheckpointSender
 from pipelines.llm.history import Event, History, Training
@@ -23,6 +23,7 @@ from pipelines.records import Candidate, Packed, TuningPlan
 from pipelines.registry import runs
 from pipelines.registry.provenance import code_commit, environment_sha256
 from pipelines.spec import LlmSpec
+from pipelines.steps.candidates import made_once
 from pipelines.steps.context import Context
 from pipelines.store.base import Store
 from pipelines.store.verified import fetch_verified, read_record, write_record
@@ -42,15 +43,7 @@ def train(context: Context[LlmSpec], plan: TuningPlan) -> Candidate:
         IntegrityError: If corpus or plan are not what was written, or no checkpoint of this training is whole.
         RegistryError: If MLflow does not answer; the candidate is stored by then, and running again goes on.
     """
-    key = f"{plan.plan_key.removesuffix('.json')}/candidate.json"
-    if context.store.stat(key) is None:
-        candidate = _train(context, plan)
-        try:
-            context.store.put_if_absent(key, candidate.to_bytes())
-        except ObjectExists:
-            LOG.info("another worker trained the same plan first; its candidate counts")
-    candidate = Candidate.model_validate_json(context.store.read(key))
-    write_record(context.store, f"{plan.model}/candidates", candidate)
+    candidate = made_once(context, plan.plan_key.removesuffix(".json"), lambda: _train(context, plan))
     _clear(context, plan)
     _show(context, candidate)
     return candidate

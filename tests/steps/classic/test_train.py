@@ -87,6 +87,21 @@ def test_a_candidate_is_made_shown_and_replayed(workshop: Any, caplog: pytest.Lo
     assert {info.key: info.tag for info in context.store.list()} == before
 
 
+def test_a_spec_with_other_gates_judges_the_same_model_anew_and_trains_nothing(workshop: Any) -> None:
+    planned, before = run(workshop)
+    spec = workshop.context.spec
+    gates = spec.gates.model_copy(update={"minimum_rows": spec.gates.minimum_rows + 1})
+    changed = spec.model_copy(update={"gates": gates})
+    context = Context(changed, workshop.context.environment, workshop.context.store)
+    objects = {info.key for info in context.store.list("tiny/searches")}
+    after = train(context, planned, [])
+    assert after == before.model_copy(update={"spec_sha256": changed.sha256})
+    assert read_record(context.store, f"tiny/candidates/{after.sha256}.json", Candidate) == after
+    assert {info.key for info in context.store.list("tiny/searches")} - objects == {
+        f"{planned.search_key}/candidates/{changed.sha256}.json"
+    }
+
+
 def test_two_workers_make_the_model_that_one_makes(workshop: Any, tmp_path: Path) -> None:
     _, alone = run(workshop)
     other = type(workshop)(
