@@ -9,6 +9,7 @@ from pipelines.records import (
     Evaluation,
     Ingested,
     Judged,
+    Packed,
     Promoted,
     Reconciled,
     Record,
@@ -16,6 +17,7 @@ from pipelines.records import (
     SearchPlan,
     SearchShare,
     SnapshotRef,
+    TuningPlan,
     Validated,
 )
 
@@ -43,6 +45,18 @@ def _(record: Validated) -> str:
 def _(record: SnapshotRef) -> str:
     rows = f"{record.num_rows_train:,} rows to train on, {record.num_rows_holdout:,} held out"
     return f"{rows}; snapshot {record.snapshot_id[:12]}"
+
+
+@headline.register
+def _(record: Packed) -> str:
+    sequences = f"{record.num_sequences:,} sequences of {record.sequence_length} tokens, {record.useful_share:.1%} used"
+    return f"{record.num_documents:,} conversations in {sequences}; {record.num_decontaminated:,} taken out"
+
+
+@headline.register
+def _(record: TuningPlan) -> str:
+    forecast = f"{record.forecast_bytes / 1e9:.1f} GB a process and {record.forecast_step_seconds:.1f} s a step forecast"
+    return f"{record.num_steps} steps by ZeRO-{record.zero_stage} on {record.world_size} process(es); {forecast}"
 
 
 @headline.register
