@@ -55,8 +55,8 @@ def _(record: Packed) -> str:
 
 @headline.register
 def _(record: TuningPlan) -> str:
-    forecast = f"{record.forecast_bytes / 1e9:.1f} GB a process and {record.forecast_step_seconds:.1f} s a step forecast"
-    return f"{record.num_steps} steps by ZeRO-{record.zero_stage} on {record.world_size} process(es); {forecast}"
+    forecast = f"forecast {record.forecast_bytes / 1e9:.1f} GB a process, {record.forecast_step_seconds:.1f} s a step"
+    return f"{record.num_steps} steps, ZeRO-{record.zero_stage}, {record.world_size} process(es); {forecast}"
 
 
 @headline.register
