@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
+from pipelines.errors import DataError
 from pipelines.llm.corpus.conversations import Conversation
+from pipelines.llm.corpus.preparing import kept
 from pipelines.llm.evaluation.language_model import LanguageModel
 from pipelines.llm.evaluation.likelihood import Counted, nats
 from pipelines.llm.evaluation.scores import Part, Score
 from pipelines.records import sha256_of
+from pipelines.spec import LlmSpec
 from pipelines.spec.corpus import GROUP_COLUMN
 
 
@@ -34,18 +38,31 @@ class HeldOut:
         return Conversation.from_json(self.messages)
 
 
-def choose_held_out(holdout: pa.Table, num_items: int, seed: int) -> list[HeldOut]:
-    """Return at most `num_items` different conversations: those whose salted hash is lowest, in that order.
+def choose_held_out(holdout: pa.Table, spec: LlmSpec, seed: int) -> list[HeldOut]:
+    """Return different held-out conversations, as many as the spec asks for: those whose salted hash is lowest.
+
+    Conversations that packing would leave out, since their roles are out of order or they are duplicates, are not asked
+    for either. A larger number of items keeps those of a smaller one.
 
     Args:
-        holdout: The held-out rows, with the columns `messages` and `group`.
-        num_items: How many; a larger number keeps the items of a smaller one.
+        holdout: The held-out rows, as `prepare` made them.
+        spec: The model's spec.
         seed: Salt of the hash.
+
+    Raises:
+        DataError: If no conversation is left.
     """
-    columns = (holdout.column("messages").to_pylist(), holdout.column(GROUP_COLUMN).to_pylist())
-    items = [HeldOut(row, messages, str(group)) for row, (messages, group) in enumerate(zip(*columns, strict=True))]
+    rows = np.flatnonzero(kept(holdout, spec)).tolist()
+    columns = [holdout.column(name).take(rows).to_pylist() for name in ("messages", GROUP_COLUMN)]
+    items = [HeldOut(row, messages, str(group)) for row, messages, group in zip(rows, *columns, strict=True)]
+    if not items:
+        raise DataError(
+            f"{spec.name}: none of {holdout.num_rows:,} held-out conversations can be asked about: their roles are out "
+            "of order, or they are duplicates. Nothing was evaluated."
+        )
     different = {item.name: item for item in reversed(items)}
-    return sorted(different.values(), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))[:num_items]
+    order = sorted(different.values(), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))
+    return order[: spec.ability.holdout_items]
 
 
 def answer_loss(items: Sequence[HeldOut], longest: int) -> Part:

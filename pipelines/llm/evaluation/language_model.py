@@ -71,6 +71,15 @@ class LanguageModel:
                 return int(found)
         return 0
 
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens by which the model ends what it writes."""
+        named = [self.tokenizer.eos_token_id, self.encoder.end_id]
+        for config in (self.model.config, self.model.generation_config):
+            found = getattr(config, "eos_token_id", None)
+            named += found if isinstance(found, list) else [found]
+        return frozenset(int(one) for one in named if one is not None)
+
     def encode_conversations(self, conversations: Sequence[Conversation]) -> list[Encoded]:
         """Return conversations as tokens, and which of them training learns."""
         return self.encoder.encode(conversations)

@@ -90,10 +90,10 @@ def _batches(
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _nats_of(lm: LanguageModel, batch: Sequence[Counted]) -> list[float]:
-    ids, mask = _padded_left(lm, [one.ids for one in batch])
+    ids, mask = padded_left(lm, [one.ids for one in batch])
     kept = max(one.num_kept for one in batch)
     logits = lm.model(
-        input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=False, logits_to_keep=kept
+        input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=False, logits_to_keep=kept
     ).logits
     width = ids.shape[1]
     values = []
@@ -106,8 +106,10 @@ def _nats_of(lm: LanguageModel, batch: Sequence[Counted]) -> list[float]:
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
 def _choices_of(lm: LanguageModel, batch: Sequence[Question]) -> list[list[float]]:
-    ids, mask = _padded_left(lm, [question.prompt for question in batch])
-    read = lm.model(input_ids=ids, attention_mask=mask, position_ids=_positions(mask), use_cache=True, logits_to_keep=1)
+    ids, mask = padded_left(lm, [question.prompt for question in batch])
+    read = lm.model(
+        input_ids=ids, attention_mask=mask, position_ids=positions_of(mask), use_cache=True, logits_to_keep=1
+    )
     owners = torch.tensor([row for row, question in enumerate(batch) for _ in question.choices]).to(lm.device)
     choices = [choice for question in batch for choice in question.choices]
     firsts = torch.tensor([choice[0] for choice in choices]).to(lm.device)
@@ -153,7 +155,8 @@ def _sum_of_nats(logits: torch.Tensor, targets: torch.Tensor) -> float:
     return float(torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum"))
 
 
-def _padded_left(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded_left(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows of token ids with padding before them and the mask of what is no padding, shapes (rows, longest)."""
     width = max(len(row) for row in rows)
     ids = torch.full((len(rows), width), lm.padding, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -163,7 +166,8 @@ def _padded_left(lm: LanguageModel, rows: Sequence[Sequence[int]]) -> tuple[torc
     return ids.to(lm.device), mask.to(lm.device)
 
 
-def _positions(mask: torch.Tensor) -> torch.Tensor:
+def positions_of(mask: torch.Tensor) -> torch.Tensor:
+    """Return the place of each token in its own text, as if nothing had been put before it."""
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
 
 

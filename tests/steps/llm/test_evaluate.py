@@ -19,6 +19,9 @@ from safetensors.torch import load_file, save_file
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.errors import IntegrityError
 from pipelines.llm.evaluation import language_model
+from pipelines.llm.history import Training
+from pipelines.llm.packing.canaries import make_canaries
+from pipelines.llm.packing.manifest import LeftOut, PackedManifest
 from pipelines.llm.pretrained import open_pretrained
 from pipelines.llm.trees import store_tree
 from pipelines.records import Candidate, Evaluation, LedgerEntry, Partition, SnapshotRef, Validated, Window, sha256_of
@@ -68,6 +71,9 @@ def _rows() -> pa.Table:
         {
             "messages": [json.dumps(one) for one in messages],
             "group": [f"group {number // 2}" for number in range(80)],
+            "roles_in_order": [True] * 80,
+            "is_duplicate": [False] * 80,
+            "is_near_duplicate": [False] * 80,
             "language": ["en" if number % 4 else "de" for number in range(80)],
         }
     )
@@ -97,6 +103,7 @@ class Workshop:
     snapshot: SnapshotRef
     base: Path
     folder: Path
+    num_canaries: int = 0
 
     def candidate(self, scale: float, base_sha256: str | None = None) -> Candidate:
         """Store a tuned model and its record."""
@@ -106,12 +113,31 @@ class Workshop:
         key, sha256 = store_tree(store, spec.name, folder, "full", base_sha256 or base.sha256)
         candidate = Candidate(
             model=spec.name, snapshot_id=self.snapshot.snapshot_id, model_key=key, model_sha256=sha256,
-            training_key="toy/none.json", mlflow_run_id=runs.find_or_create_run(self.context.environment, spec, sha256),
+            training_key=self.training_key(),
+            mlflow_run_id=runs.find_or_create_run(self.context.environment, spec, sha256),
             algorithm="full", validation_metric="validation loss", validation_score=1.0, num_trials=1, seconds=1.0,
             spec_sha256=spec.sha256, code_commit="c", environment_sha256="e",
         )  # fmt: skip
         write_record(store, f"{spec.name}/candidates", candidate)
         return candidate
+
+    def training_key(self) -> str:
+        """Store the record of a training on a corpus with canaries, and return its key."""
+        store, spec = self.context.store, self.context.spec
+        manifest = PackedManifest(
+            model=spec.name, snapshot_id=self.snapshot.snapshot_id, training_sha256="t", pretrained_sha256="p",
+            sequence_length=64, settings={}, files=(), num_rows=1, num_cut=0, num_validation_groups=1,
+            left_out=LeftOut(unusable=0, contaminated=0, without_answer=0), false_positive_rate=0.0,
+            canaries=make_canaries(self.num_canaries, 0) if self.num_canaries else (),
+        )  # fmt: skip
+        store.write(f"{spec.name}/packed/{manifest.sha256}/manifest.json", manifest.to_bytes())
+        training = Training(
+            plan_id="p", plan_sha256="p" * 64, identity="i", packed_sha256=manifest.sha256, world_size=1,
+            resumed_from=None, num_steps=1, best_step=1, base_loss=2.0, best_loss=1.0, num_tokens=1,
+            tokens_per_second=1.0, seconds=1.0, peak_bytes=1, forecast_bytes=1, step_seconds=1.0,
+            forecast_step_seconds=1.0, steps=(), looks=(),
+        )  # fmt: skip
+        return write_record(store, f"{spec.name}/trainings", training)
 
     def promote(self, candidate: Candidate) -> LedgerEntry:
         """Append to the ledger what makes a candidate champion."""
