@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 import torch
 
 from pipelines.llm.evaluation.language_model import LanguageModel
 from pipelines.llm.evaluation.likelihood import Counted, Question, choice_nats, nats
-
-
-@pytest.fixture(scope="module")
-def lm(tiny_model: Path) -> LanguageModel:
-    """The tiny model in fp32, so that what is compared differs by rounding alone."""
-    loaded = LanguageModel.load(tiny_model)
-    return replace(loaded, model=loaded.model.float())
 
 
 def _ids(length: int, seed: int) -> list[int]:
