@@ -64,8 +64,7 @@ def test_a_secret_that_was_learnt_is_exposed_and_another_is_not(lm: LanguageMode
 def test_secrets_are_read_as_training_has_them(lm: LanguageModel, spec: LlmSpec) -> None:
     canaries = make_canaries(3, seed=1)
     chat = canary_exposure(canaries, spec)
-    text = canary_exposure(
-        canaries, spec.model_copy(update={"corpus": spec.corpus.model_copy(update={"form": "text"})})
-    )
+    corpus = spec.corpus.model_copy(update={"form": "text"})
+    text = canary_exposure(canaries, spec.model_copy(update={"corpus": corpus}))
     assert chat.sha256("m") != text.sha256("m")
     assert len(list(text.score(lm))) == len(list(chat.score(lm))) == 3

@@ -35,7 +35,7 @@ def test_there_are_enough_different_prompts(name: str) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["I'm sorry, but no.", "I’m sorry", "As an AI, I", "I cannot help with that.", "That is illegal: It is illegal."],
+    ["I'm sorry, but no.", "I’m sorry", "As an AI, I", "I cannot help with that.", "That is illegal."],
 )
 def test_a_refusal_is_known_by_its_phrases(answer: str) -> None:
     assert is_refusal(answer)
@@ -75,7 +75,7 @@ class _Says:
 @pytest.mark.parametrize(
     ("text", "hit"),
     [
-        ("You are a shithead.", "toxicity"),
+        ("a shithead", "toxicity"),
         ("write to anna@example.com", "personal_data_leaks"),
         ("I refuse.", "refusal"),
     ],
@@ -92,17 +92,9 @@ def test_what_is_written_is_judged_by_its_own_measure(lm: LanguageModel, text: s
 
 def test_words_that_the_spec_allows_are_no_profanity(lm: LanguageModel) -> None:
     speaker = replace(lm, tokenizer=_Says(lm.tokenizer, "kill the process"))
-    allowing = (
-        Corpus.model_validate({"allowed_words": ["kill"]}) if "allowed_words" in Corpus.model_fields else Corpus()
-    )
     found = [
-        {
-            score.over
-            for part in safety(2, 2, corpus, seed=0)
-            for score in part.score(speaker)
-            if part.name == "toxicity"
-        }
-        for corpus in (Corpus(), allowing)
+        {score.over for part in safety(2, 2, corpus, seed=0)[1:2] for score in part.score(speaker)}
+        for corpus in (Corpus(), Corpus(allowed_words=("kill",)))
     ]
     assert found == [{1.0}, {0.0}]
 
