@@ -105,9 +105,9 @@ def compiled_objects() -> Iterator[Documented]:
 
 
 def language_sections() -> Iterator[Documented]:
-    """Yield the sections of the language reference."""
+    """Yield the sections of the language reference, of the shortest topic first: long ones gather several others."""
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    for topic in sorted(topics):
+    for topic in sorted(topics, key=lambda name: (len(topics[name]), name)):
         pieces = _UNDERLINED.split(topics[topic])  # what stands before the first title, then title and text in turn
         for title, text in zip(pieces[1::2], pieces[2::2], strict=True):
             subject = title.strip().replace('"', "`")

@@ -110,9 +110,9 @@ def _values(batch: pa.RecordBatch, name: str, corpus: Corpus) -> list[Any]:
     column = batch.column(name)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-    allowed = "text, or a list of role and content" if corpus.form == "messages" else "text"
-    if not (_is_text(column.type) or pa.types.is_null(column.type) or (is_list and corpus.form == "messages")):
+    is_chat = corpus.form == "messages"
+    allowed = "text, or a list of role and content" if is_chat else "text"
+    if not (_is_text(column.type) or pa.types.is_null(column.type) or (is_chat and _is_list(column.type))):
         raise DataError(f"Column {name!r} is {column.type}; allowed: {allowed}. Nothing was prepared.")
     try:
         return list(column.to_pylist())
@@ -124,11 +124,15 @@ def _is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
+def _is_list(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_list(type_) or pa.types.is_large_list(type_))
+
+
 def _value(item: pa.Scalar) -> Any:
     try:
         return item.as_py()
     except UnicodeDecodeError:
-        return _Undecodable(repr(item)) if isinstance(item, pa.ListScalar) else _Undecodable(_decoded(item))
+        return _Undecodable("(a list with text that is no valid UTF-8)" if _is_list(item.type) else _decoded(item))
 
 
 @dataclass(frozen=True)

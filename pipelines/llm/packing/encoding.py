@@ -25,6 +25,7 @@ IGNORED = -100
 """The label of a token that is not learnt, which torch's cross entropy leaves out."""
 
 _MARK = re.compile("\ue000([0-9]+)\ue001")
+_BORDER = "\ue002"  # where a prompt ends and the model goes on
 _EDGE = "\t\n\t"  # around a mark: gone from the rendered text where the template trims a content
 
 
@@ -78,7 +79,7 @@ class ChatEncoder:
             token.content: number for number, token in self._tokenizer.added_tokens_decoder.items() if token.special
         }
         found = sorted(self._controls, key=len, reverse=True)
-        self._control = re.compile(f"({'|'.join(map(re.escape, found))})") if found else None
+        self._control = re.compile(f"({'|'.join(map(re.escape, [*found, _BORDER]))})")
         self._skeletons: dict[tuple[str, ...], _Skeleton] = {}
         self._prove()
 
@@ -140,7 +141,8 @@ class ChatEncoder:
         return Encoded(np.array(ids[:length], np.int32), np.array(learnt[:length], bool), tuple(turns))
 
     def _skeleton(self, roles: tuple[str, ...]) -> _Skeleton:
-        rendered = self._render([(role, f"{_EDGE}\ue000{number}\ue001{_EDGE}") for number, role in enumerate(roles)])
+        marked = [(role, f"{_EDGE}\ue000{number}\ue001{_EDGE}") for number, role in enumerate(roles)]
+        rendered = self._with_borders(marked)
         trims = tuple(
             (
                 f"{_EDGE}\ue000{number}\ue001" not in rendered,
@@ -155,17 +157,29 @@ class ChatEncoder:
                 f"The chat template writes the messages {marks} of a conversation of {len(roles)} "
                 f"({', '.join(roles)}); needed is each once and in order. Nothing was tokenised."
             )
-        return _Skeleton(tuple(self._cut(rendered, roles)), trims)
+        return _Skeleton(tuple(self._cut(rendered)), trims)
 
-    def _cut(self, rendered: str, roles: tuple[str, ...]) -> Iterator[_Piece]:
-        """Cut a rendered conversation at control tokens and before answers; what follows an answer ends it."""
+    def _with_borders(self, marked: Sequence[tuple[str, str]]) -> str:
+        """Return the conversation as the template writes it, with a border where each answer begins."""
+        rendered = self._render(marked)
+        for number, (role, content) in reversed(list(enumerate(marked))):
+            if role == "assistant" and content.strip() in rendered:
+                before = rendered.partition(content.strip())[0].removesuffix(_EDGE)
+                prompt = self._render(marked[:number], add_generation_prompt=True)
+                is_prompt = before.startswith(prompt) and not self._control.search(before, len(prompt))
+                place = len(prompt) if is_prompt else len(before)
+                rendered = f"{rendered[:place]}{_BORDER}{rendered[place:]}"
+        return rendered
+
+    def _cut(self, rendered: str) -> Iterator[_Piece]:
+        """Cut a rendered conversation at control tokens and where prompts end; a control token ends an answer."""
         waiting: list[str | int] = []
         in_answer = False
         for part in self._parts(rendered):
-            if isinstance(part, int) and roles[part] == "assistant":
+            if part == _BORDER:
                 if waiting:
                     yield _Piece(tuple(waiting))
-                waiting, in_answer = [part], True
+                waiting, in_answer = [], True
             elif isinstance(part, str) and part in self._controls:
                 if waiting:
                     yield _Piece(tuple(waiting), learnt=in_answer)
@@ -185,13 +199,15 @@ class ChatEncoder:
         for place, text in enumerate(_MARK.split(rendered)):
             if place % 2:
                 yield int(text)
-            elif text:
-                yield from (part for part in (self._control.split(text) if self._control else [text]) if part)
+            else:
+                yield from (part for part in self._control.split(text) if part)
 
-    def _render(self, messages: Sequence[tuple[str, str]]) -> str:
+    def _render(self, messages: Sequence[tuple[str, str]], add_generation_prompt: bool = False) -> str:
         chat = [{"role": role, "content": content} for role, content in messages]
         try:
-            return str(self._tokenizer.apply_chat_template(chat, tokenize=False))
+            return str(
+                self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt)
+            )
         except (TemplateError, TypeError, ValueError, KeyError) as error:  # a template is a program
             roles = ", ".join(role for role, _ in messages)
             raise UsageError(f"The chat template refuses the roles {roles}: {error}. Nothing was tokenised.") from error
