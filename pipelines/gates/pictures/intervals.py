@@ -47,24 +47,34 @@ def draw_slices(
     return figure
 
 
-def draw_differences(differences: Sequence[PairedDifference], gates: Gates) -> Figure:
-    """Draw challenger minus champion on all rows, one scale a metric, turned so that right is better everywhere."""
+def draw_differences(differences: Sequence[PairedDifference], gates: Gates, other: str = "champion") -> Figure:
+    """Draw challenger minus another model on all rows, one scale a metric, turned so that right is better everywhere.
+
+    Args:
+        differences: To the champion, or to the pretrained base.
+        gates: The rules, whose margins are drawn.
+        other: champion or base.
+    """
     shown = [difference for difference in differences if difference.slice == "all"]
-    margins = {
-        rule.metric: rule.no_worse_than_champion_by
-        for rule in gates.rules
-        if rule.slice is None and rule.no_worse_than_champion_by is not None
-    }
+    margins = {rule.metric: margin for rule in gates.rules if rule.slice is None for margin in _margins(rule, other)}
     figure = new_figure(8.2, 1.5 + 0.62 * len(shown))
     rows = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
     for axes, difference in zip(rows, shown, strict=True):
         _difference(axes, difference, margins.get(difference.metric))
-    figure.suptitle("Challenger against champion, on the same rows", x=0.01, ha="left", fontsize=13, fontweight="bold")
-    rule = " Red: the loss that the gate allows." if margins else ""
+    figure.suptitle(f"Challenger against {other}, on the same rows", x=0.01, ha="left", fontsize=13, fontweight="bold")
+    rule = " Red: what the gate asks for at least." if margins else ""
     figure.supxlabel(
         f"Good: right of 0, where the challenger is better. Bars: 95 % paired intervals.{rule}", fontsize=10
     )
     return figure
+
+
+def _margins(rule: GateRule, other: str) -> list[float]:
+    """Return the least difference that a rule asks for, turned so that more is better; of two the stricter last."""
+    if other == "champion":
+        return [] if rule.no_worse_than_champion_by is None else [-rule.no_worse_than_champion_by]
+    loss = [] if rule.no_worse_than_base_by is None else [-rule.no_worse_than_base_by]
+    return loss if rule.better_than_base_by is None else [*loss, rule.better_than_base_by]
 
 
 def _interval(axes: Any, figure: MetricValue, place: float, colour: str, label: str | None) -> None:
@@ -124,8 +134,8 @@ def _difference(axes: Any, difference: PairedDifference, margin: float | None) -
     axes.plot(ends, [0, 0], color=CHALLENGER, linewidth=3, solid_capstyle="butt")
     axes.plot([sign * difference.value], [0], "o", color=CHALLENGER, markersize=7)
     if margin is not None:
-        axes.axvline(-margin, color="#B00020", linewidth=1.5, linestyle="--")
-    reach = 1.15 * max(abs(ends[0]), abs(ends[1]), margin or 0.0, 1e-9)
+        axes.axvline(margin, color="#B00020", linewidth=1.5, linestyle="--")
+    reach = 1.15 * max(abs(ends[0]), abs(ends[1]), abs(margin or 0.0), 1e-9)
     axes.set_xlim(-reach, reach)
     text = f"{sign * difference.value:+.3g} [{ends[0]:+.3g}, {ends[1]:+.3g}]"
     axes.text(1.01, 0.5, text, transform=axes.transAxes, va="center", fontsize=9)

@@ -52,9 +52,9 @@ def choose_held_out(holdout: pa.Table, spec: LlmSpec, seed: int) -> list[HeldOut
     Raises:
         DataError: If no conversation is left.
     """
-    rows = np.flatnonzero(kept(holdout, spec)).tolist()
+    rows = np.flatnonzero(kept(holdout, spec))
     columns = [holdout.column(name).take(rows).to_pylist() for name in ("messages", GROUP_COLUMN)]
-    items = [HeldOut(row, messages, str(group)) for row, messages, group in zip(rows, *columns, strict=True)]
+    items = [HeldOut(row, messages, str(group)) for row, messages, group in zip(rows.tolist(), *columns, strict=True)]
     if not items:
         raise DataError(
             f"{spec.name}: none of {holdout.num_rows:,} held-out conversations can be asked about: their roles are out "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pyarrow as pa
 
 from pipelines.data.predictions import write_predictions
@@ -12,9 +14,11 @@ from pipelines.llm.evaluation.holdout import HeldOut, choose_held_out
 from pipelines.llm.evaluation.measuring import OVERALL, measure_all
 from pipelines.llm.evaluation.models import check_base, find_champion, score_all
 from pipelines.llm.evaluation.parts import parts_of, read_canaries
+from pipelines.llm.evaluation.showing import answers_page, draw
 from pipelines.llm.evaluation.table import scores_table
 from pipelines.llm.pretrained import open_pretrained
 from pipelines.records import Candidate, Evaluation
+from pipelines.registry.figures import is_shown, show
 from pipelines.spec import LlmSpec
 from pipelines.spec.gates import Gates
 from pipelines.steps.context import Context
@@ -24,7 +28,7 @@ ITEMS_SEED = 0  # which items are asked: the same for every candidate, so that s
 
 
 def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
-    """Store and return the evidence, with each item's scores of all models.
+    """Store and return the evidence, with each item's scores of all models; show it in the candidate's run.
 
     The same candidate, holdout and champion give the same evaluation; what was scored once is read from the store.
 
@@ -33,6 +37,7 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
             the candidate was tuned from another model than the spec's.
         DataError: If the holdout lacks columns that the spec names.
         UsageError: If the pretrained model or the package with the suites is not installed.
+        RegistryError: If MLflow does not answer; the evaluation is stored by then, and running again goes on.
     """
     spec, store = context.spec, context.store
     manifest = read_manifest(store, spec.name, candidate.snapshot_id)
@@ -71,8 +76,18 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
         base_metrics=figures.base_metrics,
         base_differences=figures.base_differences,
     )
+    page = answers_page(scored, items, spec.ability.shown_answers)
+    store.write(answers_key(evaluation), page.encode())
     write_record(store, f"{spec.name}/evaluations", evaluation)
+    if not is_shown(context.environment, candidate.mlflow_run_id, evaluation):
+        pictures = partial(draw, evaluation, spec.gates, page)
+        show(context.environment, candidate.mlflow_run_id, evaluation, pictures)
     return evaluation
+
+
+def answers_key(evaluation: Evaluation) -> str:
+    """Return the key of the page of answers, side by side, that belongs to an evaluation."""
+    return f"{evaluation.model}/reports/answers/{evaluation.sha256}.md"
 
 
 def _slices(holdout: pa.Table, items: list[HeldOut], gates: Gates) -> dict[str, frozenset[str]]:

@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipelines.data.snapshots import read_holdout, read_manifest
-from pipelines.errors import IntegrityError
+from pipelines.errors import DataError, GateFailed, IntegrityError
 from pipelines.llm.evaluation import language_model
+from pipelines.llm.evaluation.holdout import choose_held_out
 from pipelines.llm.history import Training
 from pipelines.llm.packing.canaries import make_canaries
 from pipelines.llm.packing.manifest import LeftOut, PackedManifest
@@ -28,8 +29,10 @@ from pipelines.records import Candidate, Evaluation, LedgerEntry, Partition, Sna
 from pipelines.registry import runs
 from pipelines.registry.ledger import append_entry, read_ledger
 from pipelines.spec import Environment, LlmSpec
+from pipelines.spec.fine_tuning import LLM_METRICS
 from pipelines.steps.context import Context
-from pipelines.steps.llm.evaluate import evaluate
+from pipelines.steps.gate import gate
+from pipelines.steps.llm.evaluate import answers_key, evaluate
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
 from pipelines.store.verified import read_record, write_record
@@ -296,3 +299,50 @@ def test_an_altered_champion_stops_the_step(workshop: Workshop) -> None:
     workshop.context.store.write(key, bytes(data))
     with pytest.raises(IntegrityError, match=r"champion version 1 \(ledger entry 1\) is not whole"):
         evaluate(workshop.context, challenger)
+
+
+def test_everything_that_the_spec_asks_for_is_measured_of_all_models(workshop: Workshop) -> None:
+    changes = {"safety_items": 3, "generated_items": 6, "shown_answers": 2, "max_new_tokens": 4, "answer_form": "json"}
+    spec = LlmSpec.model_validate(
+        {**workshop.context.spec.model_dump(), "ability": {**workshop.context.spec.ability.model_dump(), **changes}}
+    )
+    context = Context(spec, workshop.context.environment, workshop.context.store)
+    evaluation = evaluate(context, replace(workshop, num_canaries=3).candidate(0.01))
+    measured = {figure.metric for figure in evaluation.metrics if figure.slice == "all"}
+    assert measured == set(LLM_METRICS)
+    assert measured == {figure.metric for figure in evaluation.base_differences if figure.slice == "all"}
+    assert all(figure.value is not None for figure in (*evaluation.metrics, *evaluation.base_metrics))
+    few = _figure(evaluation.metrics, "toxicity")  # three items show no interval, and say so by having none
+    assert (few.num_rows, few.low, few.high) == (3, None, None)
+
+
+def test_answers_are_shown_side_by_side_with_figures_and_pictures(workshop: Workshop) -> None:
+    ability = workshop.context.spec.ability.model_copy(update={"shown_answers": 2, "max_new_tokens": 4})
+    spec = workshop.context.spec.model_copy(update={"ability": ability})
+    context = Context(spec, workshop.context.environment, workshop.context.store)
+    champion, challenger = workshop.candidate(0.01), workshop.candidate(0.03)
+    workshop.promote(champion)
+    evaluation = evaluate(context, challenger)
+    page = context.store.read(answers_key(evaluation)).decode()
+    assert page.count("**held-out answer**") == page.count("**base**") == page.count("**champion**") == 2
+    assert page.count("## What is ") == 2
+    client = runs.connect(context.environment)
+    found = {Path(one.path).name for one in client.list_artifacts(challenger.mlflow_run_id, "evaluation")}
+    assert found == {"answers.md", "challenger_against_base.png", "challenger_against_champion.png"}
+    data = client.get_run(challenger.mlflow_run_id).data
+    assert data.tags["tandem.evaluation_sha256"] == evaluation.sha256
+    shown = data.metrics["challenger minus base/answer_loss"]
+    assert shown == _figure(evaluation.base_differences, "answer_loss").value
+
+
+def test_the_gate_takes_the_evidence_and_rejects_what_is_no_better(workshop: Workshop) -> None:
+    candidate = workshop.candidate(0.0)
+    evaluation = evaluate(workshop.context, candidate)
+    with pytest.raises(GateFailed, match=r"answer_loss: challenger minus base = \+0\.000 .* needs to be < \+0\.000"):
+        gate(workshop.context, candidate, evaluation)
+
+
+def test_a_holdout_of_duplicates_alone_is_refused(workshop: Workshop) -> None:
+    rows = _rows().set_column(3, "is_duplicate", pa.array([True] * 80))
+    with pytest.raises(DataError, match="none of 80 held-out conversations can be asked about"):
+        choose_held_out(rows, workshop.context.spec, 0)
