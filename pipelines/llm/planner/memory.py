@@ -2,8 +2,9 @@
 
 What is kept through a step (weights, gradients, optimizer) follows Rajbhandari et al. 2020, "ZeRO: Memory Optimizations
 Toward Training Trillion Parameter Models", table 1; what DeepSpeed holds besides, for a moment, follows its source
-(0.19.8): runtime/zero/stage_1_and_2.py, runtime/zero/stage3.py, runtime/bf16_optimizer.py. Two moments compete for the
-peak: the backward pass, with all activations, and the update, with the gradients in fp32. The larger one is told.
+(0.19.8): runtime/zero/stage_1_and_2.py and runtime/zero/stage3.py. Three moments compete for the peak: the
+backward pass as it begins, with all activations; as it ends, with all gradients; and the update, with the gradients in
+fp32. The fullest is told.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 
 from pipelines.llm.planner.detail import MemoryForecast
 from pipelines.llm.planner.settings import bucket_elements, prefetch_elements
-from pipelines.llm.planner.shape import ModelShape
+from pipelines.llm.planner.shape import HEAP_BYTES, ModelShape
 
 FP32 = 4
 ADAM_MOMENTS = 2 * FP32
 GPU_BASELINE = 1_500_000_000  # CUDA's context, its libraries' kernels and workspaces, NCCL's buffers
-CPU_BASELINE = 700_000_000  # Python with torch, transformers and deepspeed, before a model is loaded
+CPU_BASELINE = 800_000_000  # Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
 LOGIT_BYTES = 14  # a logit at the worst moment: itself in bf16, and in fp32 itself, its log-softmax and its gradient
 UNEVEN = 1.3
 FRAGMENTS = 0.03  # of a GPU's tensors: what its caching allocator cannot use again
@@ -46,8 +47,8 @@ def forecast_memory(shape: ModelShape, setting: Setting) -> MemoryForecast:
         shape: The model.
         setting: How it is trained.
     """
-    backward, update = _backward(shape, setting), _update(shape, setting)
-    return backward if backward.device >= update.device else update
+    moments = (_backward_begins(shape, setting), _backward_ends(shape, setting), _update(shape, setting))
+    return max(moments, key=lambda memory: memory.device)
 
 
 def activation_bytes(shape: ModelShape, setting: Setting) -> int:
@@ -55,13 +56,38 @@ def activation_bytes(shape: ModelShape, setting: Setting) -> int:
 
     A batch may have more learnt tokens than the mean: `UNEVEN` times as many are reckoned with.
     """
-    tokens = setting.micro_batch * setting.sequence_length
+    return _layer_bytes(shape, setting) + _logit_bytes(shape, setting)
+
+
+def _layer_bytes(shape: ModelShape, setting: Setting) -> int:
     by_layer = shape.kept_by_layer + setting.sequence_length * setting.bytes  # the mask between documents
     layers = shape.layers * by_layer
     if setting.activation_checkpointing:  # each layer's input, and one layer's all while it is run again
         layers = shape.layers * shape.hidden * setting.bytes + by_layer
-    learnt = min(1.0, setting.learnt_share * UNEVEN)
-    return int(tokens * (layers + shape.kept_outside + learnt * shape.vocabulary * LOGIT_BYTES))
+    return int(_tokens(setting) * (layers + shape.kept_outside))
+
+
+def _logit_bytes(shape: ModelShape, setting: Setting) -> int:
+    return int(_tokens(setting) * min(1.0, setting.learnt_share * UNEVEN) * shape.vocabulary * LOGIT_BYTES)
+
+
+def _tokens(setting: Setting) -> int:
+    return setting.micro_batch * setting.sequence_length
+
+
+def _left_behind(shape: ModelShape, setting: Setting) -> int:
+    """Return the bytes of activations that a processor's process still holds when they are used no more.
+
+    glibc gives back only what it mapped on its own. A GPU's allocator uses all of it again.
+    """
+    if setting.on_gpu:
+        return 0
+    left = 0
+    if _tokens(setting) * shape.hidden * FP32 <= HEAP_BYTES:
+        left += _layer_bytes(shape, setting)
+    if _tokens(setting) * setting.learnt_share * shape.vocabulary * FP32 <= HEAP_BYTES:
+        left += _logit_bytes(shape, setting)
+    return left
 
 
 def _weights(shape: ModelShape, setting: Setting) -> int:
@@ -78,55 +104,72 @@ def _optimizer(shape: ModelShape, setting: Setting) -> int:
 
 
 def _share(count: int, setting: Setting) -> int:
-    return -(-count // setting.world_size)
+    return -(-count // setting.world_size) if setting.zero_stage else count
 
 
-def _gradients(shape: ModelShape, setting: Setting) -> int:
-    """Return the bytes of the gradients once all are there: ZeRO-2 and ZeRO-3 keep a process's own share of them."""
+def _gradients(shape: ModelShape, setting: Setting, rounds: int = 1) -> int:
+    """Return the bytes of so many micro batches' gradients: ZeRO-2 and 3 keep a process's own share of them."""
     if setting.zero_stage < 2:
-        return shape.trainable * setting.bytes
+        return shape.trainable * setting.bytes * min(rounds, 1)
     if setting.offload and setting.on_gpu:  # they go on to the node's memory
         return 0
-    rounds = 2 if setting.zero_stage == 2 and setting.accumulation_steps > 1 else 1  # those before, and those of now
+    if setting.zero_stage == 3:  # one flat buffer from the start
+        rounds = 1
     return rounds * _share(shape.trainable, setting) * setting.bytes
 
 
-def _buffers(shape: ModelShape, setting: Setting) -> int:
+def _bucket(shape: ModelShape, setting: Setting) -> int:
     buckets = 2 if setting.on_gpu and setting.world_size > 1 else 1  # one is filled while the other travels
-    held = bucket_elements(shape) * buckets * setting.bytes if setting.zero_stage else 0
-    if setting.zero_stage == 3:
-        live = max(shape.largest_parameter, 2 * shape.largest_layer) + prefetch_elements(shape)
-        held += min(live, shape.parameters) * setting.bytes
-    return held
+    return bucket_elements(shape) * buckets * setting.bytes if setting.zero_stage else 0
 
 
-def _backward(shape: ModelShape, setting: Setting) -> MemoryForecast:
-    return _forecast(
-        shape, setting, _gradients(shape, setting), activation_bytes(shape, setting), _buffers(shape, setting)
-    )
+def _fetched(shape: ModelShape, setting: Setting) -> int:
+    """Return the bytes of weights that ZeRO-3 has fetched from other processes; alone it has nobody to fetch from."""
+    if setting.zero_stage < 3 or setting.world_size == 1:
+        return 0
+    live = max(shape.largest_parameter, 2 * shape.largest_layer) + prefetch_elements(shape)
+    return min(live, shape.parameters) * setting.bytes
+
+
+def _backward_begins(shape: ModelShape, setting: Setting) -> MemoryForecast:
+    """All activations, and the gradients of the micro batches before."""
+    before = _gradients(shape, setting, min(1, setting.accumulation_steps - 1))
+    bucket = _bucket(shape, setting) if setting.zero_stage == 3 else 0
+    held = bucket + _fetched(shape, setting)
+    return _forecast(shape, setting, before, activation_bytes(shape, setting), held)
+
+
+def _backward_ends(shape: ModelShape, setting: Setting) -> MemoryForecast:
+    """All gradients, those of the micro batches before and of this one, and the buffer that they went through."""
+    gradients = _gradients(shape, setting, min(2, setting.accumulation_steps))
+    held = _bucket(shape, setting) + _fetched(shape, setting)
+    return _forecast(shape, setting, gradients, _left_behind(shape, setting), held)
 
 
 def _update(shape: ModelShape, setting: Setting) -> MemoryForecast:
-    share = _share(shape.trainable, setting) if setting.zero_stage else shape.trainable
-    flat = share * (setting.bytes + FP32)  # the share's gradients in one piece, and in fp32
-    if setting.offload and setting.on_gpu:
-        flat = 0
-    return _forecast(shape, setting, _gradients(shape, setting), 0, flat)
+    """The gradients, once more in one piece, and in fp32."""
+    share = _share(shape.trainable, setting)
+    held = 0 if setting.offload and setting.on_gpu else share * (setting.bytes + FP32)
+    if setting.zero_stage == 3:
+        held += _bucket(shape, setting)
+    if setting.zero_stage == 1 and not setting.on_gpu:  # each weight's own gradient, which the heap keeps
+        held += shape.in_heap * setting.bytes
+    return _forecast(shape, setting, _gradients(shape, setting), _left_behind(shape, setting), held)
 
 
 def _forecast(shape: ModelShape, setting: Setting, gradients: int, activations: int, buffers: int) -> MemoryForecast:
     weights, optimizer, host = _weights(shape, setting), _optimizer(shape, setting), 0
     if setting.offload:  # gradients go to the node's memory in fp32, where the update is made
         share = _share(shape.trainable, setting)
-        host = optimizer + share * (FP32 + setting.bytes)
-        optimizer = 0
-        if not setting.on_gpu:
-            buffers, host, optimizer = buffers + share * setting.bytes, 0, host - share * setting.bytes
+        beside = share * (FP32 + setting.bytes)
+        if setting.on_gpu:
+            host, optimizer = optimizer + beside, 0
+        else:
+            buffers += beside
     if setting.on_gpu:
         buffers += int(FRAGMENTS * (weights + gradients + optimizer + activations + buffers))
-    baseline = GPU_BASELINE if setting.on_gpu else CPU_BASELINE
     return MemoryForecast(
-        baseline=baseline,
+        baseline=GPU_BASELINE if setting.on_gpu else CPU_BASELINE,
         weights=weights,
         gradients=gradients,
         optimizer=optimizer,

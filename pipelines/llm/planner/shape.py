@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 
 PROBE_TOKENS = 64  # any number does: what is kept grows with the tokens, but for a few bytes
 SMALL_PARAMETER = 100_000  # elements; ZeRO-3 keeps smaller ones whole in every process
+HEAP_BYTES = 32 * 1024**2  # glibc maps larger pieces on their own, and only these go back to the system (mallopt(3))
 FALLBACK_BYTES = 34  # a layer keeps 34 bytes a token and hidden unit: Korthikanti et al. 2022, arXiv 2205.05198, eq. 2
 _ATTENTION = "tandem_planned"
 
@@ -53,6 +54,7 @@ class ModelShape:
     kept_by_layer: float
     kept_outside: float
     tensors: int  # trainable ones, each with a gradient of its own
+    in_heap: int  # trainable parameters in tensors that malloc does not map on their own
 
 
 def read_shape(folder: Path, training: FineTuning) -> ModelShape:
@@ -106,6 +108,7 @@ def _shape(config_json: str, kind: str, adapter: Lora | None, dtype: torch.dtype
         kept_by_layer=by_layer,
         kept_outside=outside,
         tensors=len(trained),
+        in_heap=sum(one.numel() for one in trained if one.numel() * dtype.itemsize <= HEAP_BYTES),
     )
 
 

@@ -7,22 +7,41 @@ al. 2022, "PaLM", appendix B (12 x layers x attention width x sequence a token).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipelines.llm.planner.detail import TimeForecast
 from pipelines.llm.planner.machine import HOST_BANDWIDTH, PCIE_BANDWIDTH, Machine
 from pipelines.llm.planner.memory import Setting
 from pipelines.llm.planner.shape import ModelShape
 
-GPU_EFFICIENCY = 0.65  # of a GPU's peak that the products of a transformer reach, without what lies between them
-CPU_EFFICIENCY = 0.6  # of the speed of the product that was measured
-TIMES_MOVED = 5  # how often a kept byte crosses memory: made, read, read again, its gradient made and read
-LOGIT_BYTES_MOVED = 40  # of one logit: cast, softmax, gradient, and each of them read again
-UPDATE_BYTES = 50  # of one parameter: Adam reads and writes 3 fp32 numbers; gradients are cast, normed, clipped
-FEW_TOKENS = {True: 256, False: 32}  # so many at once reach half the speed of the product
-LAYER_SECONDS = {
-    True: 3e-4,
-    False: 1.5e-3,
-}  # of one layer, forth and back, whatever its size: kernels' launches; Python
-GATHER_SECONDS = {True: 1e-4, False: 1.5e-3}  # of one layer in ZeRO-3: hooks that fetch and release its weights
+
+@dataclass(frozen=True)
+class Habits:
+    """How far real code stays behind a machine's figures.
+
+    `products` and `attention` are shares: of the peak, or on a processor of the products that were measured (attention
+    reckons in fp32 there). `times_moved` says how often a kept byte crosses memory: made, read, read again, its
+    gradient made and read. `logit_bytes` cross memory for each logit (cast, softmax, gradient), `gradient_bytes` for
+    each gradient of a micro batch (copied into a buffer, reduced, added), `update_bytes` for each parameter of an update
+    (Adam reads and writes three fp32 numbers; gradients are cast, normed, clipped). `few_tokens` at once reach half the
+    speed of the product. Seconds a layer, whatever its size: `layer` for its kernels or Python, `gather` for ZeRO-3's
+    hooks that fetch and release its weights.
+    """
+
+    products: float
+    attention: float
+    times_moved: float
+    logit_bytes: float
+    gradient_bytes: float
+    update_bytes: float
+    few_tokens: int
+    layer: float
+    gather: float
+
+
+GPU = Habits(0.65, 0.45, 5, 40, 12, 50, 256, 3e-4, 1e-4)
+PROCESSOR = Habits(0.55, 0.45, 16, 90, 30, 60, 16, 1.5e-3, 1.5e-3)
+"""Of an Intel Sapphire Rapids core, by torch's profiler: 52 % of the measured product, 72 GFLOP/s in attention."""
 HIDDEN_SHARE = 0.5  # of communication that a GPU does while it computes
 
 
@@ -53,38 +72,44 @@ def communication_bytes(shape: ModelShape, setting: Setting) -> int:
 
 def forecast_time(shape: ModelShape, setting: Setting, machine: Machine) -> TimeForecast:
     """Return the seconds of one step."""
-    peak = machine.bf16_flops if setting.bytes == 2 else machine.fp32_flops
-    sequences = setting.micro_batch * setting.accumulation_steps
-    tokens = sequences * setting.sequence_length
-    unused = tokens * (1 - setting.learnt_share) * shape.vocabulary * shape.hidden  # logits that are not made
-    flops = flops_per_step(shape, sequences, setting.sequence_length) - 6.0 * unused
-    between = shape.layers * shape.kept_by_layer + shape.kept_outside
-    if setting.activation_checkpointing:  # the layers' forward pass is done twice
-        flops += tokens * 2.0 * shape.multiplied
-        between *= 4 / 3
-    at_once = setting.micro_batch * setting.sequence_length
-    efficiency = (
-        (GPU_EFFICIENCY if machine.on_gpu else CPU_EFFICIENCY) * at_once / (at_once + FEW_TOKENS[machine.on_gpu])
-    )
-    moved = tokens * (between * TIMES_MOVED + setting.learnt_share * shape.vocabulary * LOGIT_BYTES_MOVED)
-    compute = flops / (peak * efficiency) + moved / machine.memory_bandwidth
-    launches = setting.accumulation_steps * shape.layers * LAYER_SECONDS[machine.on_gpu]
-    extra = (
-        setting.accumulation_steps * shape.layers * GATHER_SECONDS[machine.on_gpu] if setting.zero_stage == 3 else 0.0
-    )
+    habits, rounds = GPU if machine.on_gpu else PROCESSOR, setting.accumulation_steps
+    compute = rounds * _micro_batch_seconds(shape, setting, machine, habits)
+    launches = rounds * shape.layers * habits.layer
     if machine.on_gpu:  # launches run ahead of the work; they only show where there is too little work
-        extra += max(0.0, launches - compute)
-    else:
-        extra += launches
+        launches = max(0.0, launches - compute)
+    gathers = rounds * shape.layers * habits.gather if setting.zero_stage == 3 else 0.0
     talk = communication_bytes(shape, setting) / machine.link_bandwidth * (1 - HIDDEN_SHARE if machine.on_gpu else 1)
     return TimeForecast(
-        compute=compute, communication=talk, optimizer=_update_seconds(shape, setting, machine), overhead=extra
+        compute=compute,
+        communication=talk,
+        optimizer=_update_seconds(shape, setting, machine, habits),
+        overhead=launches + gathers,
     )
 
 
-def _update_seconds(shape: ModelShape, setting: Setting, machine: Machine) -> float:
+def _micro_batch_seconds(shape: ModelShape, setting: Setting, machine: Machine, habits: Habits) -> float:
+    tokens = setting.micro_batch * setting.sequence_length
+    attention = 12.0 * tokens * shape.layers * shape.attention_width * setting.sequence_length
+    products = flops_per_step(shape, setting.micro_batch, setting.sequence_length) - attention
+    products -= 6.0 * tokens * (1 - setting.learnt_share) * shape.vocabulary * shape.hidden  # logits that are not made
+    between = tokens * (shape.layers * shape.kept_by_layer + shape.kept_outside)
+    if setting.activation_checkpointing:  # the layers' forward pass is done twice
+        products += tokens * 2.0 * shape.multiplied
+        attention, between = attention * 4 / 3, between * 4 / 3
+    fast = machine.bf16_flops if setting.bytes == 2 else machine.fp32_flops
+    for_attention = fast if machine.on_gpu else machine.fp32_flops
+    moved = between * habits.times_moved + shape.trainable * habits.gradient_bytes
+    moved += tokens * setting.learnt_share * shape.vocabulary * habits.logit_bytes
+    return (
+        products / (fast * habits.products) * (tokens + habits.few_tokens) / tokens
+        + attention / (for_attention * habits.attention)
+        + moved / machine.memory_bandwidth
+    )
+
+
+def _update_seconds(shape: ModelShape, setting: Setting, machine: Machine, habits: Habits) -> float:
     share = shape.trainable / setting.world_size if setting.zero_stage else shape.trainable
     if not (setting.offload and machine.on_gpu):
-        return share * UPDATE_BYTES / machine.memory_bandwidth
+        return share * habits.update_bytes / machine.memory_bandwidth
     across = share * setting.bytes * (setting.accumulation_steps + 1) / PCIE_BANDWIDTH
-    return across + share * UPDATE_BYTES / HOST_BANDWIDTH
+    return across + share * habits.update_bytes / HOST_BANDWIDTH

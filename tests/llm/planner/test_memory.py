@@ -12,7 +12,7 @@ N = 7_500_000_000
 def test_what_a_step_keeps_is_the_table_of_the_zero_paper(stage: int, gigabytes: float) -> None:
     # Rajbhandari et al. 2020, figure 1: 7.5 billion parameters on 64 GPUs
     shape = known.dataclass_with(known.shape("7B"), parameters=N, trainable=N, small=0)
-    memory = forecast_memory(shape, known.setting(zero_stage=stage, world_size=64))
+    memory = forecast_memory(shape, known.setting(zero_stage=stage, world_size=64, accumulation_steps=2))
     assert (memory.weights + memory.gradients + memory.optimizer) / 1e9 == pytest.approx(gigabytes, rel=0.01)
 
 
@@ -31,7 +31,7 @@ def test_in_fp32_there_is_no_second_copy_of_the_weights_without_zero_and_one_wit
 
 def test_adapters_alone_have_gradients_and_optimizer() -> None:
     shape = known.shape("8B", method="lora")
-    memory = forecast_memory(shape, known.setting(zero_stage=2))
+    memory = forecast_memory(shape, known.setting(zero_stage=2, accumulation_steps=2))
     assert memory.weights == 2 * shape.parameters
     assert memory.gradients + memory.optimizer == 14 * shape.trainable
     assert shape.trainable < 0.01 * shape.parameters
@@ -75,3 +75,12 @@ def test_the_parts_sum_to_the_whole() -> None:
     parts = memory.to_dict()
     assert memory.device + memory.host == sum(parts.values())
     assert memory.tensors == memory.device - memory.baseline
+
+
+def test_a_processor_keeps_what_its_heap_does_not_give_back() -> None:
+    shape = known.shape("135M")
+    small = forecast_memory(shape, known.setting(zero_stage=2, on_gpu=False, sequence_length=256, learnt_share=0.5))
+    assert small.activations > 0.1 * known.GB  # the update comes after the backward pass, and its pieces are still held
+    assert small.buffers == 6 * shape.parameters
+    large = known.setting(zero_stage=2, on_gpu=False, sequence_length=256, micro_batch=64, learnt_share=0.5)
+    assert forecast_memory(shape, large).activations == activation_bytes(shape, large)
