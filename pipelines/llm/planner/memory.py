@@ -19,7 +19,7 @@ FP32 = 4
 ADAM_MOMENTS = 2 * FP32
 GPU_BASELINE = 1_500_000_000  # CUDA's context, its libraries' kernels and workspaces, NCCL's buffers
 CPU_BASELINE = 800_000_000  # Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
-LOGIT_BYTES = 14  # a logit at the worst moment: itself in bf16, and in fp32 itself, its log-softmax and its gradient
+LOGITS_AT_ONCE = 100_000_000  # the trainer's loss makes so many in fp32 at once on a GPU, and next to none without
 UNEVEN = 1.3
 FRAGMENTS = 0.03  # of a GPU's tensors: what its caching allocator cannot use again
 
@@ -68,7 +68,9 @@ def _layer_bytes(shape: ModelShape, setting: Setting) -> int:
 
 
 def _logit_bytes(shape: ModelShape, setting: Setting) -> int:
-    return int(_tokens(setting) * min(1.0, setting.learnt_share * UNEVEN) * shape.vocabulary * LOGIT_BYTES)
+    """Return the bytes of the logits of learnt tokens, whose gradient takes their own place, and of a part in fp32."""
+    logits = int(_tokens(setting) * min(1.0, setting.learnt_share * UNEVEN) * shape.vocabulary)
+    return logits * setting.bytes + (2 * FP32 * min(logits, LOGITS_AT_ONCE) if setting.on_gpu else 0)
 
 
 def _tokens(setting: Setting) -> int:
@@ -85,7 +87,7 @@ def _left_behind(shape: ModelShape, setting: Setting) -> int:
     left = 0
     if _tokens(setting) * shape.hidden * FP32 <= HEAP_BYTES:
         left += _layer_bytes(shape, setting)
-    if _tokens(setting) * setting.learnt_share * shape.vocabulary * FP32 <= HEAP_BYTES:
+    if _tokens(setting) * setting.learnt_share * shape.vocabulary * setting.bytes <= HEAP_BYTES:
         left += _logit_bytes(shape, setting)
     return left
 

@@ -21,8 +21,8 @@ class Habits:
 
     `products` and `attention` are shares: of the peak, or on a processor of the products that were measured (attention
     reckons in fp32 there). `times_moved` says how often a kept byte crosses memory: made, read, read again, its
-    gradient made and read. `logit_bytes` cross memory for each logit (cast, softmax, gradient), `gradient_bytes` for
-    each gradient of a micro batch (copied into a buffer, reduced, added), `update_bytes` for each parameter of an update
+    gradient made and read. `logit_bytes` cross memory for each logit (made, softmax, gradient), `gradient_bytes` for
+    each gradient of a micro batch (copied into a buffer, reduced, added), `update_bytes` for each parameter once a step
     (Adam reads and writes three fp32 numbers; gradients are cast, normed, clipped). `few_tokens` at once reach half the
     speed of the product. Seconds a layer, whatever its size: `layer` for its kernels or Python, `gather` for ZeRO-3's
     hooks that fetch and release its weights.
@@ -39,8 +39,8 @@ class Habits:
     gather: float
 
 
-GPU = Habits(0.65, 0.45, 5, 40, 12, 50, 256, 3e-4, 1e-4)
-PROCESSOR = Habits(0.55, 0.45, 16, 90, 30, 60, 16, 1.5e-3, 1.5e-3)
+GPU = Habits(0.65, 0.45, 5, 24, 12, 50, 256, 3e-4, 1e-4)
+PROCESSOR = Habits(0.55, 0.45, 16, 40, 30, 60, 16, 1.5e-3, 1.5e-3)
 """Of an Intel Sapphire Rapids core, by torch's profiler: 52 % of the measured product, 72 GFLOP/s in attention."""
 HIDDEN_SHARE = 0.5  # of communication that a GPU does while it computes
 

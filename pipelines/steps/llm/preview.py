@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipelines.llm.planner.choose import choose
@@ -26,7 +27,8 @@ def preview(spec: LlmSpec, environment: Environment, num_sequences: int | None =
         UsageError: If nothing that the spec allows fits into memory; says what would.
     """
     training = spec.training
-    sequences = num_sequences or training.sequences_per_step * (training.max_steps or GUESSED_STEPS)
+    guess = math.ceil(training.sequences_per_step * (training.max_steps or GUESSED_STEPS) / training.epochs)
+    sequences = num_sequences or guess
     machine = describe_machine(spec.hardware, environment.home)
     shape = read_shape(open_pretrained(spec.pretrained, environment.home).folder, training)
     detail = choose(shape, training, spec.hardware, machine, sequences)
