@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipelines.llm.sequences import IGNORED
+from pipelines.llm.worker.cross_entropy import summed_cross_entropy
 
 
 class AnswerLoss(nn.Module):  # type: ignore[misc]
@@ -32,7 +33,7 @@ class AnswerLoss(nn.Module):  # type: ignore[misc]
         logits = self.model(input_ids=input_ids, position_ids=position_ids, use_cache=False).logits
         wanted = targets[self._chosen]
         self._chosen = None
-        return functional.cross_entropy(logits.float(), wanted, reduction="sum")
+        return summed_cross_entropy(logits, wanted)
 
     def _choose(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         return None if self._chosen is None else (arguments[0][self._chosen], *arguments[1:])

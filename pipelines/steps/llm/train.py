@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import time
@@ -16,6 +15,7 @@ from pipelines.llm.checkpoint_store import CheckpointSender
 from pipelines.llm.history import Event, History, Training
 from pipelines.llm.job import TrainingJob, fit_to
 from pipelines.llm.launcher import launch
+from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.planner.detail import TrainingPlanDetail
 from pipelines.llm.pretrained import PretrainedFolder, open_pretrained
 from pipelines.llm.trees import store_tree
@@ -181,11 +181,11 @@ def _fetched(store: Store, packed: Packed, work: Path) -> Iterator[Path]:
     folder = work / "packed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    manifest = read_record(store, packed.manifest_key, PackedManifest, packed.manifest_sha256)
     with ExitStack() as stack:
-        manifest = stack.enter_context(fetch_verified(store, packed.manifest_key, packed.manifest_sha256))
-        for file in json.loads(manifest.read_bytes())["files"]:
-            key = str(PurePosixPath(packed.manifest_key).with_name(file["path"]))
-            (folder / file["path"]).symlink_to(stack.enter_context(fetch_verified(store, key, file["content_sha256"])))
+        for file in manifest.files:
+            key = str(PurePosixPath(packed.manifest_key).with_name(file.path))
+            (folder / file.path).symlink_to(stack.enter_context(fetch_verified(store, key, file.content_sha256)))
         yield folder
 
 
