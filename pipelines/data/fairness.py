@@ -8,11 +8,12 @@ makes up for that. Where the two rules alone show that nothing is shared, no row
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 
 from pipelines.data.keys import key_text
@@ -51,6 +52,36 @@ def champion_saw_holdout(store: Store, ours: Manifest, champions: Manifest) -> s
     return f"the champion was trained on {seen:,} rows that {ours.rule} now holds out"
 
 
+def champion_saw_content(store: Store, ours: Manifest, champions: Manifest, column: str) -> str | None:
+    """Return in words how many held-out rows the champion was trained on, told by a hash of their content, or None.
+
+    A rule on keys that are derived, such as groups of near-duplicates, cannot tell: with other rows in the snapshot the
+    same row may be of another group.
+
+    Args:
+        store: Where both snapshots are.
+        ours: The snapshot that candidate and champion are judged on.
+        champions: The snapshot that the champion was trained on.
+        column: The column with the hash of a row's content.
+
+    Raises:
+        ObjectMissing: If a file that must be counted is gone.
+        IntegrityError: If it is not the one that was written.
+    """
+    if ours.sha256 == champions.sha256:
+        return None
+    for what, manifest in (("this snapshot", ours), ("the champion's snapshot", champions)):
+        if column not in {known.name for known in manifest.training.columns}:
+            return f"{what} has no column {column}: nobody can show that the champion is free of these rows"
+    with _opened() as (connection, stack):
+        held_out = _union(_fetch(stack, store, ours.holdout), quoted(column))
+        trained_on = _union(_fetch(stack, store, champions.training.train), quoted(column))
+        seen = _number(connection, f"SELECT count(*) FROM ({held_out}) WHERE value IN ({trained_on})")
+    if seen == 0:
+        return None
+    return f"the champion was trained on {seen:,} of the {ours.holdout.num_rows:,} held-out rows"
+
+
 def _apart_by_key(ours: HoldoutRule, champions: HoldoutRule) -> bool:
     """Tell whether every key that is held out now was held out then: same hash, and no larger share."""
     if ours.by != "key" or (ours.columns, ours.salt) != (champions.columns, champions.salt):
@@ -72,21 +103,29 @@ def _seen_by_time(ours: Manifest, champions: Manifest) -> str | None:
 
 
 def _count_seen(store: Store, ours: Manifest, champions: Manifest) -> int:
+    with _opened() as (connection, stack):
+        trained = _fetch(stack, store, champions.training.train)
+        if ours.rule.by == "time":
+            rows = _union(trained, f"epoch_us({quoted(ours.rule.columns[0])})")
+            first = f"epoch_us({literal(str(ours.proof.holdout_min))}::TIMESTAMP)"
+            return _number(connection, f"SELECT count(*) FROM ({rows}) WHERE value >= {first}")
+        held_out = _union_of_keys(_fetch(stack, store, ours.holdout), ours.rule.columns)
+        trained_on = _union_of_keys(trained, ours.rule.columns)
+        return _number(connection, f"SELECT count(*) FROM ({trained_on}) WHERE value IN ({held_out})")
+
+
+@contextmanager
+def _opened() -> Iterator[tuple[duckdb.DuckDBPyConnection, ExitStack]]:
     with (
         tempfile.TemporaryDirectory(prefix="tandem-") as folder,
         connected(Path(folder)) as connection,
         ExitStack() as stack,
     ):
-        trained = _fetch(stack, store, champions.training.train)
-        if ours.rule.by == "time":
-            rows = _union(trained, f"epoch_us({quoted(ours.rule.columns[0])})")
-            first = f"epoch_us({literal(str(ours.proof.holdout_min))}::TIMESTAMP)"
-            query = f"SELECT count(*) FROM ({rows}) WHERE value >= {first}"
-        else:
-            held_out = _union_of_keys(_fetch(stack, store, ours.holdout), ours.rule.columns)
-            trained_on = _union_of_keys(trained, ours.rule.columns)
-            query = f"SELECT count(*) FROM ({trained_on}) WHERE value IN ({held_out})"
-        counted = connection.execute(query).fetchone()
+        yield connection, stack
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    counted = connection.execute(query).fetchone()
     assert counted is not None  # an aggregate always gives one row
     return int(counted[0])
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.data.fairness import champion_saw_holdout
-from pipelines.data.manifests import Manifest
+from pipelines.data.fairness import champion_saw_content, champion_saw_holdout
+from pipelines.data.manifests import Manifest, Side
 from pipelines.data.parquet import file_sha256
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import ObjectMissing
@@ -151,3 +151,29 @@ def test_training_rows_that_are_gone_are_an_error_and_not_a_clearance(snapshots:
     snapshots.store.delete(champions.training.train.partitions[0].key)
     with pytest.raises(ObjectMissing):
         snapshots.seen(ours, champions)
+
+
+def test_content_that_the_champion_learnt_is_found_whatever_the_rules_say(snapshots: Snapshots) -> None:
+    ours, other = snapshots.take((0, 10), by_key(0.3)), snapshots.take((0, 10), by_key(0.3, "other"))
+    held_out, trained = _customers(snapshots, ours.holdout), _customers(snapshots, other.training.train)
+    seen = len(held_out & trained)
+    assert 0 < seen < len(held_out)
+    assert champion_saw_content(snapshots.store, ours, other, "customer") == (
+        f"the champion was trained on {seen} of the {len(held_out)} held-out rows"
+    )
+    same_rule = snapshots.take((2, 12), by_key(0.3))
+    assert champion_saw_content(snapshots.store, ours, same_rule, "customer") is None
+    assert champion_saw_content(snapshots.store, ours, ours, "customer") is None
+
+
+def test_without_a_hash_of_content_nobody_is_cleared(snapshots: Snapshots) -> None:
+    ours, other = snapshots.take((0, 10), by_key(0.3)), snapshots.take((0, 11), by_key(0.3))
+    assert "has no column content_sha256" in str(champion_saw_content(snapshots.store, ours, other, "content_sha256"))
+
+
+def _customers(snapshots: Snapshots, side: Side) -> set[str]:
+    found: set[str] = set()
+    for partition in side.partitions:
+        with snapshots.store.fetch(partition.key) as path:
+            found |= set(pq.read_table(path).column("customer").to_pylist())
+    return found

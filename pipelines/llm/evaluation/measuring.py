@@ -10,6 +10,7 @@ same text are so divided by the same number, and stay comparable.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,7 @@ def _table(models: Mapping[str, Sequence[Score]], measure: str, slices: Mapping[
     if not items:
         return None
     over = {
-        model: np.array([found[score.item].over if score.item in found else np.nan for score in items])
+        model: np.array([_finite(found[score.item].over) if score.item in found else np.nan for score in items])
         for model, found in own.items()
     }
     clusters = np.unique([score.cluster or score.item for score in items], return_inverse=True)[1]
@@ -141,8 +142,13 @@ def _ratio(over: Array, under: Array, metric: str) -> Array:
     quotient: Array = np.divide(over, under, out=np.full(under.shape, np.nan), where=under > 0)
     if metric != "perplexity":
         return quotient
-    with np.errstate(over="ignore"):  # a model that is lost has no finite one, and that is what it says
-        return np.asarray(np.exp(quotient))
+    with np.errstate(over="ignore"):  # a model that is lost has no finite one: it is not measured
+        found = np.exp(quotient)
+    return np.where(np.isfinite(found), found, np.nan)
+
+
+def _finite(number: float) -> float:
+    return number if math.isfinite(number) else math.nan
 
 
 def _can_resample(table: _Table, name: str) -> bool:

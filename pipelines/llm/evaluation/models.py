@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.data.fairness import champion_saw_holdout
+from pipelines.data.fairness import champion_saw_content, champion_saw_holdout
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import IntegrityError
@@ -15,6 +15,8 @@ from pipelines.llm.trees import fetch_tree, read_tree
 from pipelines.records import Candidate, LedgerEntry
 from pipelines.registry.champion import champion_against, whole_champion
 from pipelines.store import Store
+
+CONTENT_COLUMN = "content_sha256"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def find_champion(store: Store, ours: Candidate, snapshot: Manifest) -> Champion
     with whole_champion(entry):
         read_tree(store, candidate.model_key, candidate.model_sha256)
         theirs = read_manifest(store, ours.model, candidate.snapshot_id)
-        return Champion(entry, candidate, champion_saw_holdout(store, snapshot, theirs))
+        seen = champion_saw_content(store, snapshot, theirs, CONTENT_COLUMN)
+        return Champion(entry, candidate, seen or champion_saw_holdout(store, snapshot, theirs))
 
 
 def check_base(store: Store, candidate: Candidate, base: PretrainedFolder) -> None:
