@@ -195,7 +195,7 @@ def sweep(folder: Path) -> None:
     """Remove what killed writers left half done. Only for who holds the folder's lock."""
     for path in folder.glob(".*-*"):
         if path.is_dir() and path.name.startswith((_ASIDE, _OLD)):
-            LOG.info("%s was never finished and is removed", path.name)
+            LOG.warning("%s was never finished: it is passed over and removed", path.name)
             shutil.rmtree(path, ignore_errors=True)
 
 

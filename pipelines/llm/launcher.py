@@ -7,6 +7,7 @@ checkpoint and end too.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -25,8 +26,10 @@ from types import FrameType
 from typing import IO, Any
 
 from pipelines.errors import TrainingDiverged, TrainingError
-from pipelines.llm.extensions import extensions_folder
+from pipelines.llm import checkpoints
+from pipelines.llm.extensions import extensions_folder, prepare_extensions
 from pipelines.llm.job import TrainingJob
+from pipelines.store.atomic import make_folder
 
 LOG = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ _TRIES = 3  # ports, where somebody else took the one that was free
 _TICK_SECONDS = 0.5
 _EXIT_SECONDS = 0.02  # between two looks at whether those who have said all have also gone
 _LAST_LINES = 15
+_LOCK = ".lock"
 _PORT_TAKEN = ("EADDRINUSE", "address already in use")
 
 
@@ -84,10 +88,12 @@ def launch(
     rendezvous = job.plan.launch.rendezvous
     if rendezvous is not None:
         port = int(rendezvous.rpartition(":")[2])
+    prepare_extensions(home)
     for tried in range(1, _TRIES + 1):
         chosen = port or _free_port()
         try:
-            return _Group(job, on_event, home, patience, chosen).run()
+            with _sole_user(Path(job.checkpoints), patience.stop) as lock:
+                return _Group(job, on_event, home, patience, chosen, lock).run()
         except _PortTaken as error:
             if port is not None or tried == _TRIES:
                 raise TrainingError(
@@ -106,9 +112,16 @@ class _Group:
     """One try to run all processes of this node."""
 
     def __init__(
-        self, job: TrainingJob, on_event: Callable[[Event], None], home: Path, patience: Patience, port: int
+        self,
+        job: TrainingJob,
+        on_event: Callable[[Event], None],
+        home: Path,
+        patience: Patience,
+        port: int,
+        lock: int,
     ) -> None:
         self._job, self._on_event, self._home, self._patience, self._port = job, on_event, home, patience, port
+        self._lock = lock
         self._workers = list[_Worker]()
         self._asked_to_stop: float | None = None
         self._step = 0
@@ -141,6 +154,7 @@ class _Group:
                 stderr=errors,
                 env=worker_environment(self._job, self._home, rank, self._port),
                 start_new_session=True,
+                pass_fds=[self._lock],  # held until the last of them is gone, should this process be killed
             )
         return _Worker(rank, process, log, time.monotonic())
 
@@ -241,6 +255,33 @@ class _Group:
             f"{self._step + 1}; all others were stopped. Run again: the training goes on from the last checkpoint."
             f"{_last_lines(first.log)}"
         )
+
+
+@contextmanager
+def _sole_user(folder: Path, grace_seconds: float) -> Iterator[int]:
+    """Hold the lock of a folder of checkpoints, once the processes of a killed launcher are done with it."""
+    make_folder(folder)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    give_up, told = time.monotonic() + 2 * grace_seconds, False
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > give_up:
+                    raise TrainingError(
+                        f"Another training still writes to {folder}, after {2 * grace_seconds:g} s. "
+                        "Nothing was trained."
+                    ) from error
+            if not told:
+                LOG.warning("processes of an earlier start still write to %s; waiting for them to end", folder)
+                told = True
+            time.sleep(_TICK_SECONDS)
+        checkpoints.sweep(folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def worker_environment(job: TrainingJob, home: Path, local_rank: int, port: int) -> dict[str, str]:

@@ -79,7 +79,13 @@ def _train(job: TrainingJob, events: Events, lifeline: Lifeline) -> int:
         dist.barrier()
         if rank == 0:
             remove_conversions(Path(job.checkpoints))
-    events.tell("started", step=progress.step, resumed=checkpoint is not None, device=str(local_device(on_gpu)))
+    events.tell(
+        "started",
+        pid=os.getpid(),
+        step=progress.step,
+        resumed=checkpoint is not None,
+        device=str(local_device(on_gpu)),
+    )
     loop = Loop(engine, job, progress, events, lifeline)
     reached_end = loop.run()
     del keeps_partitioning

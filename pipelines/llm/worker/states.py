@@ -31,13 +31,24 @@ def save_state(engine: DeepSpeedEngine, job: TrainingJob, progress: Progress) ->
         checkpoints.prune(folder, job.settings.checkpoint_budget_bytes, _size_of_last(folder))
         checkpoints.begin(folder, "step", progress.step)
     dist.barrier()
-    engine.save_checkpoint(
-        str(aside), tag=_TAG, save_latest=False, exclude_frozen_parameters=job.settings.adapter is not None
-    )
-    dist.barrier()
     written = None
+    try:
+        engine.save_checkpoint(
+            str(aside), tag=_TAG, save_latest=False, exclude_frozen_parameters=job.settings.adapter is not None
+        )
+        dist.barrier()
+        if first:
+            written = checkpoints.complete(
+                aside, "step", job.identity, job.plan.world_size, job.plan.zero_stage, progress
+            )
+    except (OSError, RuntimeError) as error:  # torch says of a full disk what it says of any other file it cannot write
+        shutil.rmtree(aside, ignore_errors=True)
+        raise TrainingError(
+            f"The checkpoint after step {progress.step} cannot be written to {folder}: {error}. "
+            f"{shutil.disk_usage(folder).free} bytes are free there. Training has stopped; make room, and run again: "
+            "it goes on from the last complete checkpoint."
+        ) from error
     if first:
-        written = checkpoints.complete(aside, "step", job.identity, job.plan.world_size, job.plan.zero_stage, progress)
         checkpoints.prune(folder, job.settings.checkpoint_budget_bytes)
     dist.barrier()
     return written
