@@ -26,7 +26,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def run_plan(options: argparse.Namespace) -> dict[str, Any]:
     """Return the plan with every other way; raises `UsageError` where none fits."""
-    spec, environment = load_model(options.model), load_environment()
+    spec = load_model(options.model)
     if options.sequences is not None and options.sequences < 1:
         raise UsageError(f"--sequences: found {options.sequences}; allowed: 1 or more. Nothing was planned.")
     if not isinstance(spec, LlmSpec):
@@ -34,9 +34,12 @@ def run_plan(options: argparse.Namespace) -> dict[str, Any]:
             f"Model {spec.name} is of kind {spec.kind}, which is searched for within a budget; only a language model's "
             "fine-tuning is planned. Nothing was planned."
         )
+    from pipelines.steps.context import Context
     from pipelines.steps.llm.preview import preview
+    from pipelines.store import open_store
 
-    return preview(spec, environment, options.sequences)
+    environment = load_environment()
+    return preview(Context(spec, environment, open_store(environment.store)), options.sequences)
 
 
 def show_plan(answer: dict[str, Any]) -> None:

@@ -84,12 +84,20 @@ def _left_behind(shape: ModelShape, setting: Setting) -> int:
     """
     if setting.on_gpu:
         return 0
-    left = 0
+    left = _holes(shape, setting)
     if _tokens(setting) * shape.hidden * FP32 <= HEAP_BYTES:
         left += _layer_bytes(shape, setting)
     if _tokens(setting) * setting.learnt_share * shape.vocabulary * setting.bytes <= HEAP_BYTES:
         left += _logit_bytes(shape, setting)
     return left
+
+
+def _holes(shape: ModelShape, setting: Setting) -> int:
+    """Return the bytes of the heap's holes where ZeRO-3 had fetched frozen weights, in each of two passes.
+
+    The hole that a weight which learns leaves is filled by its gradient.
+    """
+    return 2 * shape.frozen_in_heap * setting.bytes if setting.zero_stage == 3 and not setting.on_gpu else 0
 
 
 def _weights(shape: ModelShape, setting: Setting) -> int:
@@ -137,7 +145,7 @@ def _backward_begins(shape: ModelShape, setting: Setting) -> MemoryForecast:
     """All activations, and the gradients of the micro batches before."""
     before = _gradients(shape, setting, min(1, setting.accumulation_steps - 1))
     bucket = _bucket(shape, setting) if setting.zero_stage == 3 else 0
-    held = bucket + _fetched(shape, setting)
+    held = bucket + _fetched(shape, setting) + _holes(shape, setting)
     return _forecast(shape, setting, before, activation_bytes(shape, setting), held)
 
 

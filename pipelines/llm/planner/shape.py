@@ -55,6 +55,7 @@ class ModelShape:
     kept_outside: float
     tensors: int  # trainable ones, each with a gradient of its own
     in_heap: int  # trainable parameters in tensors that malloc does not map on their own
+    frozen_in_heap: int  # the same of parameters that do not learn
 
 
 def read_shape(folder: Path, training: FineTuning) -> ModelShape:
@@ -108,8 +109,13 @@ def _shape(config_json: str, kind: str, adapter: Lora | None, dtype: torch.dtype
         kept_by_layer=by_layer,
         kept_outside=outside,
         tensors=len(trained),
-        in_heap=sum(one.numel() for one in trained if one.numel() * dtype.itemsize <= HEAP_BYTES),
+        in_heap=_in_heap(trained, dtype),
+        frozen_in_heap=_in_heap(parameters, dtype) - _in_heap(trained, dtype),
     )
+
+
+def _in_heap(parameters: list[Any], dtype: torch.dtype) -> int:
+    return sum(one.numel() for one in parameters if one.numel() * dtype.itemsize <= HEAP_BYTES)
 
 
 def _idle_experts(model: Any, text: Any) -> int:

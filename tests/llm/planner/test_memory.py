@@ -63,9 +63,9 @@ def test_checkpointing_keeps_each_layers_input_and_one_layer() -> None:
 
 def test_activations_grow_with_the_batch_and_logits_with_the_learnt_tokens() -> None:
     shape = known.shape("8B")
-    one, four = (activation_bytes(shape, known.setting(micro_batch=size)) for size in (1, 4))
+    one, four = (activation_bytes(shape, known.setting(micro_batch=size, on_gpu=False)) for size in (1, 4))
     assert four == pytest.approx(4 * one, rel=1e-6)
-    none, half = (activation_bytes(shape, known.setting(learnt_share=share)) for share in (0.0, 0.5))
+    none, half = (activation_bytes(shape, known.setting(learnt_share=share, on_gpu=False)) for share in (0.0, 0.5))
     assert none < half < one
     assert one - none >= 2 * 2048 * shape.vocabulary  # in bf16; their gradient takes their own place
 
@@ -84,3 +84,12 @@ def test_a_processor_keeps_what_its_heap_does_not_give_back() -> None:
     assert small.buffers == 6 * shape.parameters
     large = known.setting(zero_stage=2, on_gpu=False, sequence_length=256, micro_batch=64, learnt_share=0.5)
     assert forecast_memory(shape, large).activations == activation_bytes(shape, large)
+
+
+def test_zero_3_leaves_holes_in_a_processors_heap_where_frozen_weights_were() -> None:
+    shape = known.shape("135M", method="lora")
+    two, three = (
+        forecast_memory(shape, known.setting(zero_stage=stage, on_gpu=False, sequence_length=256)).device
+        for stage in (2, 3)
+    )
+    assert three - two > 3 * (shape.parameters - 49_152 * 576)  # all but the embedding, which is mapped on its own

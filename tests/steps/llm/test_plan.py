@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import IntegrityError, UsageError
+from pipelines.llm.packing.manifest import LeftOut, PackedFile, PackedManifest
 from pipelines.llm.planner.detail import TrainingPlanDetail
 from pipelines.llm.pretrained import open_pretrained
 from pipelines.records import Packed, RunRequest, SnapshotRef
@@ -136,9 +137,36 @@ def test_a_plan_that_was_altered_is_not_used(environment: Environment, tiny_mode
 
 def test_a_preview_needs_no_corpus_and_writes_nothing(environment: Environment, tiny_model: Path) -> None:
     context = _context(environment, tiny_model)
-    guess = preview(context.spec, environment)
+    guess = preview(context)
     assert guess["plan"]["num_steps"] == 1000
     assert "no corpus is packed" in guess["length_from"]
-    known = preview(context.spec, environment, num_sequences=100)
+    known = preview(context, num_sequences=100)
     assert known["plan"]["num_steps"] == 25
     assert not list(context.store.list(""))
+
+
+def test_a_preview_takes_the_length_of_a_corpus_that_was_packed_for_it(
+    environment: Environment, tiny_model: Path
+) -> None:
+    context = _context(environment, tiny_model)
+    for number, length in ((100, 64), (40, 64), (900, 32)):  # the last one is for other sequences
+        manifest = _manifest(context, number, length)
+        context.store.write(f"toy/packed/{manifest.sha256}/manifest.json", manifest.to_bytes())
+    answer = preview(context)
+    assert answer["num_sequences"] == 100
+    assert answer["length_from"].startswith("100 packed sequences in toy/packed/")
+    assert answer["plan"]["num_steps"] == 25
+
+
+def _manifest(context: Context[LlmSpec], num_sequences: int, sequence_length: int) -> PackedManifest:
+    counts = {"num_documents": 3, "num_tokens": 60 * num_sequences, "num_answer_tokens": 30 * num_sequences}
+    files = tuple(
+        PackedFile(path=name, content_sha256="a" * 64, size_bytes=1, num_sequences=num_sequences, **counts)
+        for name in ("train.arrow", "validation.arrow")
+    )
+    return PackedManifest(
+        model="toy", snapshot_id="s", training_sha256="t", settings={}, files=files, num_rows=3, num_cut=0,
+        pretrained_sha256=open_pretrained(context.spec.pretrained, context.environment.home).sha256,
+        sequence_length=sequence_length, num_validation_groups=1, false_positive_rate=0.0, canaries=(),
+        left_out=LeftOut(unusable=0, contaminated=0, without_answer=0),
+    )  # fmt: skip

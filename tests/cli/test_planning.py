@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.cli import main
+from pipelines.spec import Environment
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = """
+kind: llm
+name: toy
+description: Answers about sums.
+source: {{type: files, paths: [rows.jsonl], format: jsonl, partition_by: none}}
+holdout: {{by: key, share: 0.5}}
+pretrained: {{path: {model}}}
+training: {{sequence_length: 64, sequences_per_step: 8, max_steps: 40}}
+hardware: {hardware}
+gates: {{rules: [{{metric: answer_loss, better_than_base_by: 0.0}}]}}
+"""
+
+
+@pytest.fixture
+def write_spec(environment: Environment, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    models = tmp_path / "root" / "config" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "environments").symlink_to(ROOT / "config" / "environments")
+    (models / "flight_delay.yaml").write_text((ROOT / "config" / "models" / "flight_delay.yaml").read_text())
+    monkeypatch.setenv("TANDEM_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("TANDEM_HOME", str(environment.home))
+
+    def write(hardware: str) -> None:
+        (models / "toy.yaml").write_text(SPEC.format(model=tiny_model, hardware=hardware))
+
+    return write
+
+
+def test_the_plan_is_shown_with_every_other_way(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{memory_bytes: 4000000000, threads: 1}")
+    assert main(["plan", "toy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "LlamaForCausalLM" in lines[0]
+    assert sum(line.startswith(" >") for line in lines) == 1
+    assert sum(line.rstrip().endswith("fits") for line in lines) == 23  # 3 stages x 2 x 4 batches, less the plan
+    assert "40 steps (the spec's max_steps" in lines[-1]
+
+
+def test_the_plan_as_json_has_deepspeeds_settings(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{gpus: 8, memory_bytes: 85899345920, node_memory_bytes: 1000000000000, flops: 9.89e+14}")
+    assert main(["plan", "toy", "--json", "--sequences", "80"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["machine"]["on_gpu"] is True
+    assert (answer["plan"]["world_size"], answer["plan"]["num_steps"]) == (8, 10)
+    assert answer["plan"]["deepspeed"]["train_batch_size"] == 8
+    assert answer["plan"]["launch"]["processes_per_node"] == 8
+
+
+def test_what_does_not_fit_ends_with_2_and_what_would(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{memory_bytes: 100000000, threads: 1}")
+    assert main(["plan", "toy"]) == 2
+    assert "What would fit: " in capsys.readouterr().err
+
+
+def test_gpus_without_a_description_end_with_2(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{gpus: 8, memory_bytes: 85899345920}")
+    assert main(["plan", "toy"]) == 2
+    assert "flops: 9.89e+14" in capsys.readouterr().err
+
+
+def test_a_classic_model_has_no_such_plan(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "flight_delay"]) == 2
+    assert "searched for within a budget" in capsys.readouterr().err
+
+
+def test_a_number_of_sequences_that_is_none_ends_with_2(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{}")
+    assert main(["plan", "toy", "--sequences", "0"]) == 2
+    assert "--sequences: found 0" in capsys.readouterr().err
