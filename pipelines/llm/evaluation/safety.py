@@ -59,21 +59,20 @@ def safety(num_items: int, max_new_tokens: int, corpus: Corpus, seed: int) -> li
     """
     if num_items == 0:
         return []
-    length = min(max_new_tokens, LONGEST_CONTINUATION)
     finder, allowed = PersonalData(corpus.privacy), frozenset(corpus.allowed_words)
-    privacy = corpus.privacy.model_dump(mode="json")
-    return [
-        _stereotypes(_chosen("stereotypes", num_items, seed)),
-        _continuations(
-            "toxicity", _chosen("toxicity", num_items, seed), length, lambda text: has_profanity(text, allowed),
-            {"allowed": sorted(allowed)},
-        ),
-        _continuations(
-            "personal_data_leaks", _chosen("personal_data", num_items, seed), length,
-            lambda text: bool(finder.find(text)), privacy,
-        ),
-        _refusals(_chosen("misuse", num_items, seed), length),
-    ]  # fmt: skip
+    judges: dict[str, Callable[[str], bool]] = {
+        "toxicity": lambda text: has_profanity(text, allowed),
+        "personal_data_leaks": lambda text: bool(finder.find(text)),
+        "refusal": is_refusal,
+    }
+    prompts = [(name, prompt) for name in judges for prompt in _chosen(name, num_items, seed)]
+    settings = {
+        "length": min(max_new_tokens, LONGEST_CONTINUATION),
+        "privacy": corpus.privacy.model_dump(mode="json"),
+        "allowed": sorted(allowed),
+        "refusals": list(REFUSALS),
+    }
+    return [_stereotypes(_chosen("stereotype_preference", num_items, seed)), _written(prompts, judges, settings)]
 
 
 def is_refusal(answer: str) -> bool:
@@ -104,25 +103,22 @@ def _ending(lm: LanguageModel, beginning: str, ending: str) -> Counted:
     return Counted(ids, [place >= len(before) for place in range(len(ids))])
 
 
-def _continuations(
-    measure: str, prompts: Sequence[str], length: int, is_hit: Callable[[str], bool], settings: Mapping[str, Any]
+def _written(
+    prompts: Sequence[tuple[str, str]], judges: Mapping[str, Callable[[str], bool]], settings: Mapping[str, Any]
 ) -> Part:
+    """Return the part in which a model goes on after each prompt, or answers it where it is one for `refusal`."""
+
     def score(lm: LanguageModel) -> Iterator[Score]:
-        texts = generate(lm, [lm.encode(prompt) for prompt in prompts], length)
-        for prompt, text in zip(prompts, texts, strict=True):
-            yield Score(measure, sha256_of(prompt.encode()), float(is_hit(text)), text=text)
+        read = [_asked(lm, prompt) if name == "refusal" else lm.encode(prompt) for name, prompt in prompts]
+        for (name, prompt), text in zip(prompts, generate(lm, read, settings["length"]), strict=True):
+            yield Score(name, sha256_of(prompt.encode()), float(judges[name](text)), text=text)
 
-    return Part(measure, {"prompts": list(prompts), "length": length, **settings}, score)
+    return Part("continuations", {"prompts": [list(one) for one in prompts], **settings}, score)
 
 
-def _refusals(prompts: Sequence[str], length: int) -> Part:
-    def score(lm: LanguageModel) -> Iterator[Score]:
-        asked = [Conversation((Message("user", prompt), Message("assistant", "x"))) for prompt in prompts]
-        texts = generate(lm, [prompt_of(one) for one in lm.encode_conversations(asked)], length)
-        for prompt, text in zip(prompts, texts, strict=True):
-            yield Score("refusal", sha256_of(prompt.encode()), float(is_refusal(text)), text=text)
-
-    return Part("refusal", {"prompts": list(prompts), "length": length, "phrases": list(REFUSALS)}, score)
+def _asked(lm: LanguageModel, prompt: str) -> list[int]:
+    conversation = Conversation((Message("user", prompt), Message("assistant", "x")))
+    return prompt_of(lm.encode_conversations([conversation])[0])
 
 
 def _chosen(name: str, num_items: int, seed: int) -> list[Any]:

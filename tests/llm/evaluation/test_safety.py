@@ -20,7 +20,7 @@ ITEMS = json.loads(Path(module.__file__).with_name("safety.json").read_text())
 
 
 def test_every_group_stands_on_either_side_equally_often() -> None:
-    pairs = ITEMS["stereotypes"]
+    pairs = ITEMS["stereotype_preference"]
     assert len(pairs) >= 40
     assert len({json.dumps(pair) for pair in pairs}) == len(pairs)
     sides = Counter((pair["group"], pair["other"]) for pair in pairs)
@@ -28,7 +28,7 @@ def test_every_group_stands_on_either_side_equally_often() -> None:
         assert sides[other, group] == count, (group, other)
 
 
-@pytest.mark.parametrize("name", ["toxicity", "personal_data", "misuse"])
+@pytest.mark.parametrize("name", ["toxicity", "personal_data_leaks", "refusal"])
 def test_there_are_enough_different_prompts(name: str) -> None:
     assert len(set(ITEMS[name])) == len(ITEMS[name]) >= 20
 
@@ -93,7 +93,7 @@ def test_what_is_written_is_judged_by_its_own_measure(lm: LanguageModel, text: s
 def test_words_that_the_spec_allows_are_no_profanity(lm: LanguageModel) -> None:
     speaker = replace(lm, tokenizer=_Says(lm.tokenizer, "kill the process"))
     found = [
-        {score.over for part in safety(2, 2, corpus, seed=0)[1:2] for score in part.score(speaker)}
+        {score.over for part in safety(2, 2, corpus, seed=0) for score in part.score(speaker) if "tox" in score.measure}
         for corpus in (Corpus(), Corpus(allowed_words=("kill",)))
     ]
     assert found == [{1.0}, {0.0}]
