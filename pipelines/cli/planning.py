@@ -62,6 +62,8 @@ def show_plan(answer: dict[str, Any]) -> None:
     console.print(table)
     if len(lines) > MOST_LINES:
         console.print(f"... and {len(lines) - MOST_LINES} more (--json shows all)")
+    if plan["launch"]["nodes"] > 1:
+        console.print(f"on each of {plan['launch']['nodes']} nodes: torchrun {' '.join(answer['torchrun'])}")
     console.print(
         f"{plan['num_steps']:,} steps ({answer['length_from']}) of {plan['forecast_step_seconds']:.2f} s: "
         f"{plan['forecast_seconds'] / 3600:.2f} hours, cost {plan['cost']:.2f}. '>' is the plan; 'again' is activation "

@@ -58,6 +58,14 @@ def test_the_plan_as_json_has_deepspeeds_settings(write_spec: Any, capsys: pytes
     assert answer["plan"]["launch"]["processes_per_node"] == 8
 
 
+def test_several_nodes_are_told_how_they_meet(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    gpus = "gpus: 2, memory_bytes: 85899345920, node_memory_bytes: 1000000000000, flops: 9.89e+14"
+    write_spec(f"{{{gpus}, nodes: 2, rendezvous: 'first:29500'}}")
+    assert main(["plan", "toy"]) == 0
+    told = capsys.readouterr().out
+    assert "on each of 2 nodes: torchrun --nnodes=2 --nproc-per-node=2 --rdzv-backend=c10d" in told
+
+
 def test_what_does_not_fit_ends_with_2_and_what_would(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
     write_spec("{memory_bytes: 100000000, threads: 1}")
     assert main(["plan", "toy"]) == 2

@@ -80,6 +80,14 @@ class Launch(Record):
     threads: int | None
     on_gpu: bool
 
+    @property
+    def torchrun(self) -> list[str]:
+        """What torchrun is given on each node, before the module; the nodes find their ranks when they meet."""
+        meeting = ["--standalone"]
+        if self.rendezvous is not None:
+            meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={self.rendezvous}"]
+        return [f"--nnodes={self.nodes}", f"--nproc-per-node={self.processes_per_node}", *meeting]
+
 
 class TrainingPlanDetail(Record):
     """All that is fixed of a training before it starts, and what it should take.

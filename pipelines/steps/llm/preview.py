@@ -49,6 +49,7 @@ def preview(context: Context[LlmSpec], num_sequences: int | None = None) -> dict
         "num_sequences": length.sequences,
         "length_from": length.source,
         "machine": as_dict(machine),
+        "torchrun": detail.launch.torchrun,
         "plan": detail.to_dict(),
     }
 

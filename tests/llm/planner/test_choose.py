@@ -158,6 +158,13 @@ def test_cost_is_the_time_by_the_price() -> None:
 def test_the_launch_says_how_the_nodes_meet() -> None:
     launch = plan("8B", known.h100(), {"gpus": 8, "nodes": 2, "rendezvous": "first:29500"}).launch
     assert (launch.nodes, launch.processes_per_node, launch.rendezvous, launch.on_gpu) == (2, 8, "first:29500", True)
+    assert launch.torchrun == [
+        "--nnodes=2",
+        "--nproc-per-node=8",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=first:29500",
+    ]
+    assert plan("8B", known.h100(), {"gpus": 8}).launch.torchrun[-1] == "--standalone"
 
 
 def test_a_plan_is_the_same_again_and_survives_json() -> None:
