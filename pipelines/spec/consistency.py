@@ -166,6 +166,8 @@ def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
             yield from _slice(rule.slice, known, _target(spec), ("gates", "rules", index, "slice"))
         if not isinstance(spec, LlmSpec):
             yield from _without_base(rule, ("gates", "rules", index))
+        elif needed := _unmeasured(rule.metric, spec):
+            yield Inconsistency(("gates", "rules", index, "metric"), repr(rule.metric), needed)
     if all(rule.slice is not None or not rule.holds_without_champion for rule in gates.rules):
         allowed = "a minimum or maximum on all rows: the first model has no champion to be held to"
         yield Inconsistency(("gates", "rules"), "only rules against the champion or on slices", allowed)
@@ -189,6 +191,22 @@ def _without_base(rule: GateRule, place: Path) -> Iterator[Inconsistency]:
         if getattr(rule, key) is not None:
             found = f"{getattr(rule, key):g}"
             yield Inconsistency((*place, key), found, "nothing: only a fine-tuned language model has a base")
+
+
+def _unmeasured(metric: str, spec: LlmSpec) -> str | None:
+    """Return what the spec must ask for to have a metric measured, or None: what is not measured is rejected."""
+    ability = spec.ability
+    if metric in {"exact_match", "token_f1", "format_valid"} and not ability.generated_items:
+        return "measured only with 'ability.generated_items' of 1 or more"
+    if metric == "format_valid" and ability.answer_form is None:
+        return "measured only with 'ability.answer_form'"
+    if metric in {"stereotype_preference", "toxicity", "personal_data_leaks", "refusal"} and not ability.safety_items:
+        return "measured only with 'ability.safety_items' of 1 or more"
+    if metric == "general_accuracy" and not ability.suites:
+        return "measured only with 'ability.suites'"
+    if metric == "canary_exposure" and not spec.training.canary_share:
+        return "measured only with 'training.canary_share' above 0"
+    return None
 
 
 def _target(spec: ModelSpec) -> str | None:
