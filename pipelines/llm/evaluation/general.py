@@ -58,6 +58,7 @@ def _nats(lm: LanguageModel, items: Sequence[Item]) -> list[list[float]]:
 
 def _encoded(lm: LanguageModel, prompt: str, choice: str) -> tuple[list[int], list[int]]:
     """Return the tokens of a prompt and of a choice after it, cut where lm-evaluation-harness cuts them."""
+    prompt = prompt.rstrip()  # a space before a choice belongs to its first token
     before = lm.encode(prompt)
     whole = lm.encode(f"{prompt} {choice.lstrip()}")
     after = whole[len(before) :]
