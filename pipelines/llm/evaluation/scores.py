@@ -8,7 +8,9 @@ with all their text, the settings, and the arithmetic.
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from pipelines.data.parquet import ParquetWriter
 from pipelines.llm.evaluation.language_model import ARITHMETIC, LanguageModel
 from pipelines.records import sha256_of
 from pipelines.store import Store
+
+LOG = logging.getLogger(__name__)
 
 _VERSION = 1  # raise it where the same items would now be scored otherwise
 
@@ -91,8 +95,14 @@ def score_model(
         kept = _read(store, key)
         if kept is None:
             loaded = loaded or load()
+            started = time.monotonic()
             kept = list(part.score(loaded))
             _write(store, key, kept)
+            LOG.info(
+                "model %s, %s: %d scores in %.0f s", model_sha256[:12], part.name, len(kept), time.monotonic() - started
+            )
+        else:
+            LOG.info("model %s, %s: scored before", model_sha256[:12], part.name)
         found += kept
     return found
 
