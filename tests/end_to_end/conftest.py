@@ -21,6 +21,7 @@ from pipelines.local.follow import Follower
 from pipelines.local.services import down, up
 from pipelines.local.settings import USER, USERS_VARIABLE, password
 from pipelines.spec import load_environment
+from tests.end_to_end.language_specs import language_specs, write_conversations
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -123,8 +124,8 @@ SPECS = {
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A root with the specs above, and services that run on it; besides admin, Maria may act and Victor only look."""
+def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Workplace]:
+    """A root with specs of both kinds, and services that run on it; beside admin Maria may act, and Victor look."""
     root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")
     for folder in ("dags", "plugins"):
         (root / folder).symlink_to(ROOT / folder)
@@ -134,7 +135,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     shipped = settings.read_text()
     assert RETRY_DELAY in shipped
     settings.write_text(shipped.replace(RETRY_DELAY, f"{RETRY_DELAY.split('=')[0]}=1"))  # tests have no time to wait
-    for name, text in SPECS.items():
+    for name, text in (SPECS | language_specs(write_conversations(root / "rows.jsonl"), tiny_model)).items():
         (models / f"{name}.yaml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TANDEM_ROOT", str(root))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.data.snapshots import read_holdout_batches, read_training_batches
+from pipelines.llm.corpus.batches import bounded
 from pipelines.llm.corpus.conversations import Conversation
 from pipelines.llm.corpus.overlap import Overlap, texts_of
 from pipelines.llm.corpus.preparing import kept
@@ -44,7 +45,7 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
     overlap = Overlap(texts, spec.corpus.decontaminate_words)
     with tempfile.TemporaryDirectory(prefix="tandem-") as scratch:
         folder = Path(scratch)
-        batches = read_training_batches(store, snapshot, COLUMNS, BATCH_ROWS)
+        batches = bounded(read_training_batches(store, snapshot, COLUMNS, BATCH_ROWS))
         corpus = pack_corpus(batches, spec, encoder, overlap, folder)
         found = overlap.outcome()
         manifest = PackedManifest(
@@ -64,7 +65,7 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
         )
         prefix = f"{spec.name}/packed/{manifest.sha256}"
         _upload(store, prefix, folder, manifest)
-    report_key = f"{spec.name}/reports/corpus/packed-{manifest.sha256}.html"
+    report_key = f"{spec.name}/reports/packed/{manifest.sha256}.html"
     store.write(report_key, render(packed_report(spec, manifest, found, corpus.lengths)).encode())
     return _packed(snapshot, manifest, corpus, f"{prefix}/{MANIFEST}", report_key)
 
