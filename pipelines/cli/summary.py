@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.table import Table
 
 WORST_CHECKS_SHOWN = 5
@@ -24,7 +25,10 @@ def print_summary(left: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     for label, text in _lines(left):
         table.add_row(label, text)
-    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE).print(table)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+    console.print(table)
+    if left["answers"]:
+        console.print(Markdown(left["answers"]))
 
 
 def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:

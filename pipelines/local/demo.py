@@ -10,11 +10,10 @@ from typing import Any
 from pipelines.errors import Refused, ServiceError
 from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.follow import Follower
-from pipelines.records import Judged
 from pipelines.registry.runs import run_url
 from pipelines.spec import load_model
 from pipelines.steps.context import Context
-from pipelines.steps.loop import read_verdict
+from pipelines.steps.loop import read_outcome
 from pipelines.steps.run import TRAINING_STEPS
 
 LOG = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ def run_dag(model: str, links: Mapping[str, str]) -> dict[str, Any]:
         if Follower(api, dag_id, run_id, LOG.info).follow() != "success":
             raise Refused(f"The run ended red; the lines above say why, and the champion is who it was. See {url}")
         left = {step: api.returned(dag_id, run_id, step) for step in TRAINING_STEPS[context.spec.kind]}
-    left["verdict"] = read_verdict(context, Judged.from_dict(left["gate"])).to_dict()
+    left |= read_outcome(context, left)
     mlflow_url = run_url(context.environment, left["plan"]["mlflow_run_id"])
     return {**left, "dag_run_url": url, "mlflow_run_url": mlflow_url}
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from pipelines.records import Judged, RunRequest, Verdict
+from pipelines.records import Evaluation, RunRequest, Verdict
 from pipelines.spec import LlmSpec
+from pipelines.steps.answers import read_answers
 from pipelines.steps.context import Context
 from pipelines.steps.run import run_step
 from pipelines.store.verified import read_record
@@ -44,13 +45,16 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
         candidate = step("train", plan, left["search"])
     judged = step("gate", candidate, step("evaluate", candidate))
     step("promote", step("register", judged), request.by)
-    left["verdict"] = read_verdict(context, Judged.from_dict(judged)).to_dict()
-    return left
+    return left | read_outcome(context, left)
 
 
-def read_verdict(context: Context, judged: Judged) -> Verdict:
-    """Return the verdict that the gate left. Raises `IntegrityError` when it is not the one that was written."""
-    return read_record(context.store, judged.verdict_key, Verdict, judged.verdict_sha256)
+def read_outcome(context: Context, left: dict[str, Any]) -> dict[str, Any]:
+    """Return what the records of a finished run only name: its verdict, and a language model's answers."""
+    verdict = read_record(context.store, left["gate"]["verdict_key"], Verdict, left["gate"]["verdict_sha256"])
+    return {
+        "verdict": verdict.to_dict(),
+        "answers": read_answers(context.store, Evaluation.from_dict(left["evaluate"])),
+    }
 
 
 def _search(model: str, plan: dict[str, Any]) -> Sequence[Any]:

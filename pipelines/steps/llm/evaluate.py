@@ -21,6 +21,7 @@ from pipelines.records import Candidate, Evaluation
 from pipelines.registry.figures import is_shown, show
 from pipelines.spec import LlmSpec
 from pipelines.spec.gates import Gates
+from pipelines.steps.answers import answers_key
 from pipelines.steps.context import Context
 from pipelines.store.verified import write_record
 
@@ -83,11 +84,6 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
         pictures = partial(draw, evaluation, spec.gates, page)
         show(context.environment, candidate.mlflow_run_id, evaluation, pictures)
     return evaluation
-
-
-def answers_key(evaluation: Evaluation) -> str:
-    """Return the key of the page of answers, side by side, that belongs to an evaluation."""
-    return f"{evaluation.model}/reports/answers/{evaluation.sha256}.md"
 
 
 def _slices(holdout: pa.Table, items: list[HeldOut], gates: Gates) -> dict[str, frozenset[str]]:

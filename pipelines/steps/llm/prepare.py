@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipelines.data.parquet import ParquetWriter, file_sha256
 from pipelines.errors import DataError
+from pipelines.llm.corpus.batches import bounded
 from pipelines.llm.corpus.duplicates import Duplicates
 from pipelines.llm.corpus.findings import Findings
 from pipelines.llm.corpus.preparing import Preparer, grouped
@@ -45,7 +46,7 @@ def prepare(context: Context[LlmSpec], ingested: Ingested) -> Ingested:
     preparer = Preparer(spec, ChatEncoder(pretrained.folder))
     with tempfile.TemporaryDirectory(prefix="tandem-") as scratch:
         folder = Path(scratch)
-        told = [_told(context.store, preparer, one, folder, ingested.num_rows) for one in ingested.partitions]
+        told = [_told(context.store, preparer, one, folder) for one in ingested.partitions]
         duplicates = preparer.duplicates()
         findings = Findings(spec, ingested, preparer.findings)
         partitions = []
@@ -72,18 +73,18 @@ def prepare(context: Context[LlmSpec], ingested: Ingested) -> Ingested:
     )
 
 
-def _told(store: Store, preparer: Preparer, raw: Partition, folder: Path, num_rows: int) -> Path:
+def _told(store: Store, preparer: Preparer, raw: Partition, folder: Path) -> Path:
     """Write what each row of a partition tells by itself to a local file, and return it."""
     path = folder / f"{raw.name}.told.parquet"
     with fetch_verified(store, raw.key, raw.content_sha256) as source, pq.ParquetFile(source) as file:
         writer: pq.ParquetWriter | None = None
         start = 0
-        for batch in file.iter_batches(batch_size=BATCH_ROWS):
+        for batch in bounded(file.iter_batches(batch_size=BATCH_ROWS)):
             rows = preparer.told(batch, raw.name, start)
             writer = writer or pq.ParquetWriter(path, rows.schema, compression="lz4")
             writer.write_batch(rows)
             start += batch.num_rows
-            LOG.info("Prepared %s of %s rows of %s (%s in all)", f"{start:,}", f"{raw.num_rows:,}", raw.name, num_rows)
+            LOG.info("Prepared %s of %s rows of partition %s", f"{start:,}", f"{raw.num_rows:,}", raw.name)
         if writer is None:
             raise DataError(f"Partition {raw.name!r} has no rows. Nothing was prepared.")
         writer.close()

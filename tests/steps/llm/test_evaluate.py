@@ -30,9 +30,10 @@ from pipelines.registry import runs
 from pipelines.registry.ledger import append_entry, read_ledger
 from pipelines.spec import Environment, LlmSpec
 from pipelines.spec.fine_tuning import LLM_METRICS
+from pipelines.steps.answers import answers_key
 from pipelines.steps.context import Context
 from pipelines.steps.gate import gate
-from pipelines.steps.llm.evaluate import answers_key, evaluate
+from pipelines.steps.llm.evaluate import evaluate
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
 from pipelines.store.verified import read_record, write_record
