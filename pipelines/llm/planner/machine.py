@@ -22,7 +22,7 @@ from pipelines.spec.hardware import Hardware
 LOG = logging.getLogger(__name__)
 
 MEASURE_SECONDS = 0.3  # of each of three measurements
-LOCAL_BANDWIDTH = 1.5e9  # bytes/s that gloo carries between two processes of one machine, measured with an all-reduce
+LOCAL_BANDWIDTH = 5e8  # bytes/s that gloo carries between two processes of one machine: an all-reduce of 64 MB in .15 s
 NODE_BANDWIDTH = 12.5e9  # bytes/s between nodes where the spec does not say: 100 Gbit/s Ethernet
 PCIE_BANDWIDTH = (
     25e9  # bytes/s between a GPU and its node's memory: PCIe 4 with 16 lanes, as measured with pinned memory
