@@ -64,7 +64,11 @@ def choice_nats(lm: LanguageModel, questions: Sequence[Question]) -> list[list[f
     ]
     kept = [most * len(question.choices) for question, most in zip(cut, longest, strict=True)]
     found: list[list[float]] = [[] for _ in questions]
-    order = sorted(range(len(cut)), key=lambda place: (len(cut[place].prompt), longest[place], place))
+    by_choice = sum(kept) > sum(len(question.prompt) for question in cut)  # sort by what most of the padding would be
+    order = sorted(
+        range(len(cut)),
+        key=lambda place: (longest[place] if by_choice else len(cut[place].prompt), widths[place], place),
+    )
     for batch in _batches(lm, order, widths, kept):
         for place, values in zip(batch, _choices_of(lm, [cut[place] for place in batch]), strict=True):
             found[place] = values
