@@ -84,7 +84,7 @@ class DuplicateFinder:
         exact = same != own
         near_first = self._near(np.flatnonzero(~exact))
         first = near_first[same]
-        return Duplicates(exact, (first != own) & ~exact, first, tuple(self._groups(first)))
+        return Duplicates(exact, (first != own) & ~exact, first, tuple(self._groups(first, exact)))
 
     def _near(self, rows: np.ndarray) -> np.ndarray:
         """Return for each row the first row of its set of near-duplicates; only `rows` are compared."""
@@ -95,20 +95,17 @@ class DuplicateFinder:
                 sets.join(int(rows[one]), int(rows[other]))
         return sets.firsts()
 
-    def _groups(self, first: np.ndarray) -> Iterator[str]:
+    def _groups(self, first: np.ndarray, exact: np.ndarray) -> Iterator[str]:
         """Yield the name of each row's group.
 
-        Where only one of a set is kept, the others stand with it: they are set aside, and would tie whole documents
-        together for nothing. Where all are kept, documents that share near-duplicates become one group.
+        A duplicate that is set aside stands with the one that is kept, not with its own document: it would tie whole
+        documents together for nothing. Near-duplicates that are all kept make one group of their documents.
         """
         sets = _Sets(len(first) + len(self._names))
         for row, (anchor, document) in enumerate(zip(first.tolist(), self._documents, strict=True)):
-            if not self.settings.keep_one or anchor == row:
-                sets.join(row, anchor)
-                if document >= 0:
-                    sets.join(row, len(first) + document)
-            else:
-                sets.join(row, anchor)
+            sets.join(row, anchor)
+            if document >= 0 and not exact[row] and (anchor == row or not self.settings.keep_one):
+                sets.join(row, len(first) + document)
         found = sets.firsts()
         smallest = self._smallest_names(found)
         yield from (smallest[int(root)] for root in found[: len(first)])

@@ -65,7 +65,7 @@ class Findings:
     def report(self) -> Report:
         """Return the page's content."""
         num_rows = self._counts["rows"]
-        action = "put in its place" if self._spec.corpus.privacy.action == "redact" else "counted"
+        action = "replaced by its kind" if self._spec.corpus.privacy.action == "redact" else "left as it is"
         personal = ", ".join(f"{number} {name}" for name, number in sorted(self._personal.items())) or "none found"
         kinds = [(name, f"{self._counts[name]:,}", _percent(self._counts[name], num_rows)) for name in self._examples]
         languages = [(name, f"{count:,}", _percent(count, num_rows)) for name, count in self._languages.most_common(8)]
@@ -79,7 +79,7 @@ class Findings:
                 Figure("conversations", f"{num_rows:,}", f"{self._counts['turns']:,} of several turns"),
                 Figure("tokens", f"{self._counts['tokens']:,}", "with the chat template"),
                 Figure("groups", f"{len(self._groups):,}", "a group stands on one side of the holdout"),
-                Figure("personal data", f"{sum(self._personal.values()):,}", f"{personal}; its kind {action}"),
+                Figure("personal data", f"{sum(self._personal.values()):,}", f"{personal}; {action}"),
             ),
             histograms=(Histogram("Tokens of a conversation", length_bars(self._lengths)),),
             tables=(

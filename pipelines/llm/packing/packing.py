@@ -32,7 +32,6 @@ COLUMNS = ("messages", GROUP_COLUMN, "document", "roles_in_order", "is_duplicate
 """The columns of a prepared row that packing reads."""
 
 _CANARY_GROUP = "canaries"
-_ENCODED_AT_ONCE = 256  # conversations
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,8 @@ def _take(
     counts.contaminated += int(np.count_nonzero(shared))
     places = np.flatnonzero(~shared).tolist()
     counts.rows += len(places)
-    for first in range(0, len(places), _ENCODED_AT_ONCE):
-        part = places[first : first + _ENCODED_AT_ONCE]
-        for place, encoded in zip(part, encoder.encode([conversations[place] for place in part]), strict=True):
-            tokens.add(numbers[place], rows[GROUP_COLUMN][place], encoded)
+    for place, encoded in zip(places, encoder.encode([conversations[place] for place in places]), strict=True):
+        tokens.add(numbers[place], rows[GROUP_COLUMN][place], encoded)
 
 
 def _plant(spec: LlmSpec, num_rows: int, encoder: ChatEncoder, tokens: TokenFile) -> tuple[Canary, ...]:

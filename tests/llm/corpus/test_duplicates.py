@@ -69,6 +69,12 @@ def test_a_duplicate_that_is_set_aside_stands_with_the_one_that_is_kept() -> Non
     assert found.groups[3] != found.groups[0]  # the documents stay two
 
 
+def test_exact_duplicates_tie_no_documents_together() -> None:
+    found = found_in([text(7), text(1), text(1), text(8)], ["a", "a", "b", "b"], keep_one=False)
+    assert found.groups[0] == found.groups[1] == found.groups[2]
+    assert found.groups[3] != found.groups[0]
+
+
 def test_documents_that_share_kept_near_duplicates_become_one_group() -> None:
     shared = text(1)
     texts = [text(7), shared, changed(shared, 1), text(8), text(9)]
