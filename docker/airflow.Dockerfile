@@ -3,6 +3,8 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
+# the index of torch's builds without CUDA: this image needs none of its gigabytes
+ARG PIP_EXTRA_INDEX_URL=
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends make \
     && rm -rf /var/lib/apt/lists/*
