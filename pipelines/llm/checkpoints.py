@@ -176,6 +176,7 @@ def prune(folder: Path, budget_bytes: int, needed_bytes: int = 0) -> None:
         *reversed(states[1:]),
         *(path for path in reversed(_listed(folder, "best")) if path.name not in kept_best),
     ]
+    removable.sort(key=lambda path: path.name.rpartition("-")[2])
     sizes = {path: _size(path) for path in [*states, *_listed(folder, "best")]}
     for path in removable:
         if sum(sizes.values()) + needed_bytes <= budget_bytes:

@@ -247,9 +247,10 @@ class _Group:
             rows = sorted({row for event in told if event["event"] == "not_finite" for row in event["document_rows"]})
             narrowed = f" The batches that gave no number hold rows {rows}." if rows else ""
             return TrainingDiverged(diverged[0]["message"] + narrowed)
-        if errors:
+        killed = [worker for worker in self._failed if worker.process.returncode < 0]
+        if errors and not killed:  # the others' errors are that it is gone
             return TrainingError(f"{errors[0]['message']} (process {errors[0]['rank']})")
-        first = (self._failed or self._workers)[0]
+        first = (killed or self._failed or self._workers)[0]
         return TrainingError(
             f"Process {first.rank} of {self._job.plan.world_size} {_ending(first.process.returncode)} in step "
             f"{self._step + 1}; all others were stopped. Run again: the training goes on from the last checkpoint."

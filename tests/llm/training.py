@@ -19,16 +19,13 @@ LENGTH = 64
 NUM_TRAIN, NUM_VALIDATION = 26, 6
 
 
-def write_packed(folder: Path, seed: int = 0, bad_row: int | None = None) -> Path:
-    """Write sequences of three documents each, in which each token follows from the one before; return the folder.
-
-    `bad_row` names a document whose tokens are outside of the vocabulary.
-    """
+def write_packed(folder: Path, seed: int = 0) -> Path:
+    """Write sequences of three documents each, in which each token follows from the one before; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     first = 0
     for name, count in ((TRAIN, NUM_TRAIN), (VALIDATION, NUM_VALIDATION)):
-        rows = [_sequence(generator, first + 3 * number, bad_row) for number in range(count)]
+        rows = [_sequence(generator, first + 3 * number) for number in range(count)]
         first += 3 * count
         write_sequences(folder / name, rows)
     return folder
@@ -103,14 +100,12 @@ def make_job(home: Path, model: Path, packed: Path, plan: TrainingPlanDetail, **
     )
 
 
-def _sequence(generator: np.random.Generator, first_row: int, bad_row: int | None) -> dict[str, list[int]]:
+def _sequence(generator: np.random.Generator, first_row: int) -> dict[str, list[int]]:
     lengths = (LENGTH // 2, LENGTH // 4, LENGTH // 4 - 4)
     row: dict[str, list[int]] = {name: [] for name in COLUMNS}
     for number, length in enumerate(lengths):
         start = int(generator.integers(3, VOCABULARY))
         tokens = [(start + 7 * position) % (VOCABULARY - 3) + 3 for position in range(length)]
-        if first_row + number == bad_row:
-            tokens = [VOCABULARY + 7] * length
         row["input_ids"] += tokens
         row["labels"] += [IGNORED] * (length // 3) + tokens[length // 3 :]
         row["position_ids"] += list(range(length))

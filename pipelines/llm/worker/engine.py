@@ -42,7 +42,8 @@ def configuration(job: TrainingJob, from_universal: bool) -> dict[str, Any]:
     return {
         **chosen,
         "bf16": {"enabled": job.settings.precision == "bf16", "check_grad_overflow": False},  # the loss's guard does
-        "data_types": {"grad_accum_dtype": "fp32"},  # else each micro-batch is rounded to bf16 on top of the last
+        # Else each micro-batch is rounded to bf16 on top of the last; without ZeRO DeepSpeed cannot.
+        "data_types": {"grad_accum_dtype": "fp32"} if job.plan.zero_stage else {},
         "train_batch_size": job.sequences_per_step,
         "train_micro_batch_size_per_gpu": job.plan.micro_batch,
         "gradient_accumulation_steps": job.plan.accumulation_steps,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -24,6 +25,17 @@ from pipelines.llm.worker.states import save_state
 from pipelines.llm.worker.weights import save_best
 
 _FEWEST_VALIDATED = 16  # sequences of a look at the validation loss, where there are as many
+
+
+def first_loss(model: Any, job: TrainingJob) -> float:
+    """Return a model's loss on the first validation sequence, in nats per answer token, with nothing left out."""
+    data = PackedSequences(Path(job.packed) / VALIDATION)
+    model.eval()
+    with torch.no_grad():
+        (batch,) = batches(data, [0], 1, next(model.parameters()).device)
+        loss = float(model(batch.input_ids, batch.position_ids, batch.labels)) / max(1, batch.num_labels)
+    model.train()
+    return loss
 
 
 class Loop:

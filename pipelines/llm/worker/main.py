@@ -26,8 +26,9 @@ from pipelines.llm.worker.engine import (
 )
 from pipelines.llm.worker.events import Events
 from pipelines.llm.worker.lifeline import Lifeline
-from pipelines.llm.worker.loop import Loop
+from pipelines.llm.worker.loop import Loop, first_loss
 from pipelines.llm.worker.loss import AnswerLoss
+from pipelines.llm.worker.losses import LossGuard
 from pipelines.llm.worker.model import load_model
 from pipelines.llm.worker.states import convert, load_state, needs_conversion, remove_conversions
 from pipelines.llm.worker.weights import write_output
@@ -71,8 +72,12 @@ def _train(job: TrainingJob, events: Events, lifeline: Lifeline) -> int:
     config = configuration(job, from_universal=universal is not None)
     keeps_partitioning = partitions_weights(job, config)
     model = AnswerLoss(load_model(job))
+    # ZeRO-3 has the weights in parts by now, and transformers cannot run it alone.
+    plain = first_loss(model, job) if checkpoint is None and keeps_partitioning is None else None
     engine = start_engine(model, job, config)
     progress = Progress(step=0)
+    if plain is not None:
+        LossGuard(model.model.config.vocab_size).check_same(first_loss(engine, job), plain)
     if checkpoint is not None:
         load_state(engine, job, checkpoint, universal)
         progress = checkpoint.manifest.progress
