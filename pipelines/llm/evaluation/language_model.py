@@ -32,8 +32,10 @@ class LanguageModel:
     def load(cls, folder: Path) -> LanguageModel:
         """Read a folder in Hugging Face's form, safetensors only; a GPU is used where there is one."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.bfloat16, use_safetensors=True, local_files_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return cls(model.to(device).eval(), tokenizer, ChatEncoder(folder))
 
     @property
