@@ -5,6 +5,8 @@ from __future__ import annotations
 from pipelines.data.partitions import write_partitions
 from pipelines.data.sources import described_source, open_source
 from pipelines.records import Ingested, RunRequest, Window
+from pipelines.spec import LlmSpec, ModelSpec
+from pipelines.spec.source import FilesSource, Source
 from pipelines.steps.context import Context
 
 
@@ -20,7 +22,7 @@ def ingest(context: Context, request: RunRequest) -> Ingested:
     window = Window(
         start=request.window.start or spec.schedule.data_start, end=request.window.end or spec.schedule.data_end
     )
-    reader = open_source(spec.source, window, list(spec.source_columns), context.environment.store.s3_endpoint_url)
+    reader = open_source(_source(spec), window, list(spec.source_columns), context.environment.store.s3_endpoint_url)
     return write_partitions(
         context.store,
         spec.name,
@@ -30,3 +32,18 @@ def ingest(context: Context, request: RunRequest) -> Ingested:
         by=spec.source.partition_by,
         window=window,
     )
+
+
+def _source(spec: ModelSpec) -> Source:
+    """Return the source as it is read: the chats of JSONL files as JSON text, whatever is in them.
+
+    A type that is guessed from their first lines fits one file and not the next, and where a content is text in one
+    line and a list of parts in another, DuckDB would give the text in quotes.
+    """
+    source = spec.source
+    if not (isinstance(spec, LlmSpec) and isinstance(source, FilesSource)):
+        return source
+    if source.format != "jsonl" or spec.corpus.form != "messages":
+        return source
+    types = {spec.corpus.messages_column: "VARCHAR", **source.column_types}
+    return source.model_copy(update={"column_types": types})
