@@ -198,6 +198,8 @@ def _text_of(content: Any) -> str | None:
 
 def _shown(values: tuple[Any, ...]) -> str:
     def text(value: Any) -> str:
+        if value is None:
+            return "(nothing)"
         found = value.text if isinstance(value, _Undecodable) else value if isinstance(value, str) else repr(value)
         return found.encode("utf-8", "replace").decode()
 

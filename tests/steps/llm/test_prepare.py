@@ -15,7 +15,8 @@ from pipelines.errors import DataError, IntegrityError, QualityFailed
 from pipelines.llm.corpus.conversations import Conversation
 from pipelines.llm.corpus.duplicates import shingles
 from pipelines.llm.corpus.preparing import DERIVED_COLUMNS
-from pipelines.records import sha256_of
+from pipelines.records import RunRequest, sha256_of
+from pipelines.steps.ingest import ingest
 from pipelines.steps.llm.prepare import prepare
 from pipelines.steps.validate import validate
 from pipelines.store.memory import MemoryStore
@@ -76,6 +77,28 @@ def test_bad_rows_are_marked_for_quality_to_judge(tiny_model: Path, tmp_path: Pa
     rows = prepared(tiny_model, tmp_path, [*bad, *chats(2)])
     assert [row["roles_in_order"] for row in rows] == [False] * 5 + [True] * 2
     assert [row["num_messages"] for row in rows] == [1, 2, 2, 0, 0, 2, 2]
+
+
+def _read_from_jsonl(tiny_model: Path, tmp_path: Path, lines: list[bytes]) -> list[dict[str, Any]]:
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(lines))
+    source = {"type": "files", "paths": [str(tmp_path / "*.jsonl")], "format": "jsonl", "partition_by": "none"}
+    context = context_of(tiny_model, tmp_path, source=source)
+    return prepared_rows(context.store, prepare(context, ingest(context, RunRequest())))
+
+
+def test_lines_of_openais_jsonl_are_read_whatever_their_contents_are(tiny_model: Path, tmp_path: Path) -> None:
+    parts = [{"role": "user", "content": [{"type": "text", "text": "Hi."}]}, {"role": "assistant", "content": "Ho."}]
+    plain = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So.", "weight": 1}]
+    lines = [json.dumps({"messages": messages}).encode() for messages in (plain, parts)]
+    rows = _read_from_jsonl(tiny_model, tmp_path, [*lines, b'{"messages": "x"}', b'{"messages": null}'])
+    said = [[message.content for message in Conversation.from_json(row["messages"]).messages] for row in rows]
+    assert said == [["Why?", "So."], ["Hi.", "Ho."], ["x"], ["(nothing)"]]
+    assert [row["roles_in_order"] for row in rows] == [True, True, False, False]
+
+
+def test_a_file_that_is_no_utf8_is_named_with_its_line(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"rows\.jsonl, line \d holds bytes that are not UTF-8"):
+        _read_from_jsonl(tiny_model, tmp_path, [chats(1)[0]["messages"].encode(), b'{"messages": "caf\xe9"}'])
 
 
 def test_a_corpus_without_one_conversation_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
