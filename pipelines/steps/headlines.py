@@ -78,8 +78,14 @@ def _(record: Candidate) -> str:
 @headline.register
 def _(record: Evaluation) -> str:
     overall = [metric for metric in record.metrics if metric.slice == "all" and metric.value is not None]
+    base = {
+        one.metric: f" (base {one.value:.4f})"
+        for one in record.base_metrics
+        if one.slice == "all" and one.value is not None
+    }
+    figures = ", ".join(f"{one.metric} {one.value:.4f}{base.get(one.metric, '')}" for one in overall)
     against = "no champion yet" if record.champion_version is None else f"beside version {record.champion_version}"
-    return f"{', '.join(f'{one.metric} {one.value:.4f}' for one in overall)} on {record.num_rows:,} rows; {against}"
+    return f"{figures} on {record.num_rows:,} rows; {against}"
 
 
 @headline.register

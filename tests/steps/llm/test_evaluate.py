@@ -33,6 +33,7 @@ from pipelines.spec.fine_tuning import LLM_METRICS
 from pipelines.steps.answers import answers_key
 from pipelines.steps.context import Context
 from pipelines.steps.gate import gate
+from pipelines.steps.headlines import headline
 from pipelines.steps.llm.evaluate import evaluate
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
@@ -347,3 +348,9 @@ def test_a_holdout_of_duplicates_alone_is_refused(workshop: Workshop) -> None:
     rows = _rows().set_column(3, "is_duplicate", pa.array([True] * 80))
     with pytest.raises(DataError, match="none of 80 held-out conversations can be asked about"):
         choose_held_out(rows, workshop.context.spec, 0)
+
+
+def test_the_log_says_the_figures_beside_those_of_the_base(workshop: Workshop) -> None:
+    evaluation = evaluate(workshop.context, workshop.candidate(0.01))
+    ours, base = (_figure(group, "answer_loss").value for group in (evaluation.metrics, evaluation.base_metrics))
+    assert headline(evaluation).startswith(f"answer_loss {ours:.4f} (base {base:.4f}), ")
