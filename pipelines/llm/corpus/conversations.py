@@ -98,7 +98,7 @@ def read_conversations(batch: pa.RecordBatch, corpus: Corpus) -> Iterator[Conver
 
 
 def _content_columns(corpus: Corpus) -> tuple[str, ...]:
-    return tuple(name for name in corpus.columns if name != corpus.document_column or corpus.form == "text")[:2]
+    return corpus.columns[: 2 if corpus.form == "prompt_completion" else 1]  # what comes after is the document
 
 
 def _values(batch: pa.RecordBatch, name: str, corpus: Corpus) -> list[Any]:

@@ -143,9 +143,14 @@ def test_a_column_that_can_hold_no_conversation_is_refused() -> None:
         read({"text": [CHAT]}, LIST, form="text")
 
 
-def test_a_document_column_of_the_same_name_does_not_hide_the_text() -> None:
-    found = read({"text": ["a b"], "page": ["p1"]}, form="text", document_column="page")
-    assert found[0].messages[0].content == "a b"
+@pytest.mark.parametrize("form", ["text", "messages", "prompt_completion"])
+def test_the_document_that_a_row_was_cut_from_is_no_part_of_what_is_said(form: str) -> None:
+    contents = {"text": "a", "messages": json.dumps(CHAT), "prompt": "q", "completion": "a"}
+    rows = {name: [content] * 2 for name, content in contents.items()}
+    batch = pa.RecordBatch.from_pydict({**rows, "page": pa.array([7, None])})
+    found = list(read_conversations(batch, Corpus(form=form, document_column="page")))
+    assert found[0] == found[1]
+    assert found[0].in_order
 
 
 def test_json_and_back_is_the_same_conversation() -> None:
