@@ -2,8 +2,8 @@
 
 A model of Llama's form with random weights is trained for a few steps, in full and with adapters, under ZeRO-1, 2
 and 3, by the processes that train in earnest. Memory is the most that the process ever held, by the kernel's count,
-Python and its libraries with it. Time is that of the fastest step, as the processor's speeds, measured at the start, are
-those of its fastest runs: on a machine that others use too, neither says much.
+Python and its libraries with it. Time is that of the fastest step, as the processor's speeds, measured at the start,
+are those of its fastest runs: on a machine that others use too, neither says much.
 """
 
 from __future__ import annotations
