@@ -35,13 +35,14 @@ LOG = logging.getLogger(__name__)
 
 Event = dict[str, Any]
 
-WATCH_VARIABLE = "TANDEM_LAUNCHER"
+WATCH_VARIABLE = "LAUNCHER_PID"
 STOPPED = 3  # what a process ends with after it was asked to
 _TRIES = 3  # ports, where somebody else took the one that was free
 _TICK_SECONDS = 0.5
 _EXIT_SECONDS = 0.02  # between two looks at whether those who have said all have also gone
 _LAST_LINES = 15
 _LOCK = ".lock"
+_NODE_RANK = "PET_NODE_RANK"  # torchrun's own variable for its --node-rank
 _PORT_TAKEN = ("EADDRINUSE", "address already in use")
 
 
@@ -289,7 +290,7 @@ def worker_environment(job: TrainingJob, home: Path, local_rank: int, port: int)
     """Return the environment of one process: torchrun's variables, no network, and a place to keep what is compiled."""
     launch = job.plan.launch
     host = (launch.rendezvous or "127.0.0.1").rpartition(":")[0] or "127.0.0.1"
-    node = int(os.environ.get("TANDEM_NODE_RANK", "0"))
+    node = int(os.environ.get(_NODE_RANK, "0")) if launch.nodes > 1 else 0
     ours = {
         "RANK": str(node * launch.processes_per_node + local_rank),
         "LOCAL_RANK": str(local_rank),

@@ -191,11 +191,14 @@ def test_a_job_for_other_processes_than_are_started_is_refused(job: TrainingJob,
     assert "1 processes were started for a plan of 2" in done.stdout
 
 
-def test_workers_get_what_torchrun_would_give_them(job: TrainingJob, tmp_path: Path) -> None:
+def test_workers_get_what_torchrun_would_give_them(
+    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PET_NODE_RANK", "1")
     plan = make_plan(world_size=4)
     nodes = plan.launch.model_copy(update={"nodes": 2, "processes_per_node": 2, "rendezvous": "node-a:29400"})
     many = job.model_copy(update={"plan": plan.model_copy(update={"launch": nodes})})
     found = worker_environment(many, tmp_path, 1, 29_400)
-    wanted = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node-a"}
+    wanted = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node-a"}
     assert wanted.items() <= found.items()
     assert (found["MASTER_PORT"], found["OMP_NUM_THREADS"], found["HF_HUB_OFFLINE"]) == ("29400", "1", "1")

@@ -26,7 +26,9 @@ def join_processes(on_gpu: bool) -> None:
     it is marked as not to be had.
     """
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-    if not on_gpu:
+    if on_gpu:
+        torch.cuda.set_device(local_device(on_gpu))
+    else:
         deepspeed.ops.__compatible_ops__[_SHARED_MEMORY_OPERATOR] = False
     deepspeed.init_distributed(dist_backend="nccl" if on_gpu else "gloo", verbose=False)
 

@@ -16,7 +16,7 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 ORPHAN_GRACE_SECONDS = 120.0  # for the step that runs, and its checkpoint
-WATCH_VARIABLE = "TANDEM_LAUNCHER"  # the launcher's process id, and a promise that standard input ends with it
+WATCH_VARIABLE = "LAUNCHER_PID"  # the launcher's process id, and a promise that standard input ends with it
 
 
 class Lifeline:
