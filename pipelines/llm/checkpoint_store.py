@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from pipelines.errors import IntegrityError, StoreError, UsageError
+from pipelines.errors import IntegrityError, ObjectMissing, StoreError, UsageError
 from pipelines.llm.checkpoints import MANIFEST, Checkpoint, CheckpointManifest, Kind, name_of, open_checkpoint
 from pipelines.llm.checkpoints import remove as remove_local
 from pipelines.store.atomic import make_folder
@@ -84,8 +84,9 @@ def fetch_newest(store: Store, prefix: str, identity: str, folder: Path) -> None
 
     Raises:
         StoreError: If the store does not answer.
+        IntegrityError: If all of them are damaged and this machine has none: the training must not start anew.
     """
-    names = _names(store, prefix, "step")
+    names, damaged = _names(store, prefix, "step"), list[str]()
     for name in sorted(names, reverse=True):
         if (folder / name).is_dir():
             return
@@ -97,11 +98,17 @@ def fetch_newest(store: Store, prefix: str, identity: str, folder: Path) -> None
             if manifest.progress.best_step is not None:
                 _fetch_one(store, prefix, name_of("best", manifest.progress.best_step), folder)
             _fetch_one(store, prefix, name, folder)
-        except (IntegrityError, StoreError) as error:
+        except (IntegrityError, ObjectMissing) as error:
             LOG.warning("stored checkpoint %s is passed over: %s", name, error)
+            damaged.append(name)
             continue
         LOG.info("checkpoint %s was fetched from the store", name)
         return
+    if damaged and not any(folder.glob("step-*")):
+        raise IntegrityError(
+            f"None of the checkpoints under {prefix} in {store.root} can be used: {', '.join(damaged)} are damaged, and "
+            "this machine has none. Nothing was trained; delete them to start from step 0."
+        )
 
 
 def remove_all(store: Store, prefix: str) -> None:
