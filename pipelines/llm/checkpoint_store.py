@@ -106,8 +106,8 @@ def fetch_newest(store: Store, prefix: str, identity: str, folder: Path) -> None
         return
     if damaged and not any(folder.glob("step-*")):
         raise IntegrityError(
-            f"None of the checkpoints under {prefix} in {store.root} can be used: {', '.join(damaged)} are damaged, and "
-            "this machine has none. Nothing was trained; delete them to start from step 0."
+            f"None of the checkpoints under {prefix} in {store.root} can be used: {', '.join(damaged)} are damaged, "
+            "and this machine has none. Nothing was trained; delete them to start from step 0."
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import IntegrityError
 from pipelines.llm.checkpoint_store import CheckpointSender, fetch_newest, remove_all, send
 from pipelines.llm.checkpoints import MANIFEST, Kind, Progress, begin, complete, newest
 from pipelines.store.files import FileStore
@@ -57,15 +58,25 @@ def test_a_checkpoint_whose_sending_was_cut_off_is_none(tmp_path: Path) -> None:
     assert newest(there, "step", IDENTITY) is None
 
 
-def test_an_altered_or_foreign_one_is_passed_over_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_foreign_one_is_passed_over_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store, there = MemoryStore(), tmp_path / "there"
     send(store, PREFIX, write(tmp_path / "here", 3))
     fetch_newest(store, PREFIX, "b" * 64, there)
     assert "belongs to another training" in caplog.text
-    store.write(f"{PREFIX}/step-00000003/state/weights.pt", b"other")
-    fetch_newest(store, PREFIX, IDENTITY, there)
-    assert "was altered" in caplog.text
     assert newest(there, "step", IDENTITY) is None
+
+
+def test_where_all_are_damaged_the_training_does_not_start_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, there = MemoryStore(), tmp_path / "there"
+    send(store, PREFIX, write(tmp_path / "here", 3))
+    store.write(f"{PREFIX}/step-00000003/state/weights.pt", b"other")
+    with pytest.raises(IntegrityError, match="step-00000003 are damaged, and this machine has none"):
+        fetch_newest(store, PREFIX, IDENTITY, there)
+    assert "was altered" in caplog.text
+    write(there, 2)
+    fetch_newest(store, PREFIX, IDENTITY, there)
 
 
 def test_what_waits_at_the_end_is_still_sent(tmp_path: Path) -> None:
