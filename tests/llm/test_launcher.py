@@ -20,7 +20,8 @@ from pipelines.llm import launcher
 from pipelines.llm.checkpoints import newest
 from pipelines.llm.job import TrainingJob
 from pipelines.llm.launcher import Event, Patience, launch, worker_environment
-from tests.llm.training import make_job, make_plan, write_packed
+from pipelines.llm.sequences import VALIDATION
+from tests.llm.training import make_job, make_plan, write_packed, write_sequences
 
 SCRIPT = """
 import sys
@@ -202,3 +203,9 @@ def test_workers_get_what_torchrun_would_give_them(
     wanted = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node-a"}
     assert wanted.items() <= found.items()
     assert (found["MASTER_PORT"], found["OMP_NUM_THREADS"], found["HF_HUB_OFFLINE"]) == ("29400", "1", "1")
+
+
+def test_a_corpus_without_a_sequence_to_validate_on_is_told(job: TrainingJob, tmp_path: Path) -> None:
+    write_sequences(Path(job.packed) / VALIDATION, [])
+    with pytest.raises(TrainingError, match=f"{VALIDATION} holds no sequence"):
+        launch(job, print, tmp_path)

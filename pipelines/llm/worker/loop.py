@@ -156,6 +156,7 @@ class Loop:
             self._guard.check_start(loss)
             found: dict[str, float] = {"base_loss": loss}
         else:
+            self._guard.check_look(step, loss)
             better = {"best_loss": loss, "best_step": step, "bad_looks": 0}
             found = better if is_best else {"bad_looks": self.progress.bad_looks + 1}
         self.progress = self.progress.model_copy(update=found)

@@ -36,6 +36,14 @@ class LossGuard:
                 f"alone; they may differ by {_SAME_NATS:g}. Nothing was trained."
             )
 
+    def check_look(self, step: int, loss: float) -> None:
+        """Raise `TrainingDiverged` when a validation loss is not a number: no weights could be the best."""
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"The validation loss after step {step} is {loss}: the weights are broken. Training has stopped; lower "
+                "the learning rate."
+            )
+
     def check(self, step: int, loss: float, norm: float, document_rows: Sequence[int]) -> None:
         """Raise `TrainingDiverged` when a step's loss or gradient is not a number, or has exploded; names the rows."""
         if math.isfinite(loss) and math.isfinite(norm) and loss <= self._nothing + _EXPLODED_MARGIN:

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import torch
 import torch.distributed as dist
 from transformers.utils.logging import disable_progress_bar
 
-from pipelines.errors import TandemError, TrainingError
+from pipelines.errors import DataError, TandemError, TrainingError
 from pipelines.llm import checkpoints
 from pipelines.llm.checkpoints import Checkpoint, Progress
 from pipelines.llm.job import TrainingJob
+from pipelines.llm.sequences import TRAIN, VALIDATION, PackedSequences
 from pipelines.llm.worker.engine import (
     configuration,
     join_processes,
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     events = Events(rank)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     disable_progress_bar()
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)  # DeepSpeed's calls
     lifeline = Lifeline()
     try:
         job = TrainingJob.model_validate_json(Path(arguments[0]).read_bytes())
@@ -64,11 +67,12 @@ def _train(job: TrainingJob, events: Events, lifeline: Lifeline) -> int:
     on_gpu = job.plan.launch.on_gpu
     if job.plan.launch.threads is not None and not on_gpu:
         torch.set_num_threads(job.plan.launch.threads)
-    events.tell("phase", name="meeting")
+    _check_data(job)
+    events.tell("phase", name="waiting until all processes are there")
     join_processes(on_gpu)
     checkpoint = _agree_on_checkpoint(job, rank)
     universal = _converted(job, checkpoint, rank)
-    events.tell("phase", name="loading")
+    events.tell("phase", name="loading the model")
     config = configuration(job, from_universal=universal is not None)
     keeps_partitioning = partitions_weights(job, config)
     model = AnswerLoss(load_model(job))
@@ -107,6 +111,12 @@ def _train(job: TrainingJob, events: Events, lifeline: Lifeline) -> int:
     events.tell("done", peak_bytes=peak, **loop.progress.to_dict())
     dist.destroy_process_group()
     return DONE
+
+
+def _check_data(job: TrainingJob) -> None:
+    for name in (TRAIN, VALIDATION):
+        if not len(PackedSequences(Path(job.packed) / name)):
+            raise DataError(f"{job.packed}/{name} holds no sequence. Nothing was trained; give a larger corpus.")
 
 
 def _agree_on_checkpoint(job: TrainingJob, rank: int) -> Checkpoint | None:

@@ -42,3 +42,10 @@ def test_the_same_model_in_another_order_of_sums_is_the_same(loss: float, plain:
 def test_another_model_under_deepspeed_is_an_error() -> None:
     with pytest.raises(TrainingDiverged, match=r"2\.3000 with the same model alone"):
         LossGuard(512).check_same(2.8, 2.3)
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_validation_loss_that_is_no_number_is_an_error(loss: float) -> None:
+    LossGuard(512).check_look(4, 6.0)
+    with pytest.raises(TrainingDiverged, match="after step 4"):
+        LossGuard(512).check_look(4, loss)
