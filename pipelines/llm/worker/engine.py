@@ -39,13 +39,12 @@ def configuration(job: TrainingJob, from_universal: bool) -> dict[str, Any]:
     `from_universal` says that the checkpoint to go on from was written by another number of processes.
     """
     chosen = {key: value for key, value in job.plan.deepspeed.items() if key not in {"optimizer", "scheduler"}}
-    if not job.plan.launch.on_gpu:
-        chosen["zero_optimization"] = {**chosen.get("zero_optimization", {}), **_on_processors(job)}
+    ours = {"stage": _stage(job)} if job.plan.launch.on_gpu else {"stage": _stage(job), **_on_processors(job)}
     return {
         **chosen,
+        "zero_optimization": {**chosen.get("zero_optimization", {}), **ours},
         "bf16": {"enabled": job.settings.precision == "bf16", "check_grad_overflow": False},  # the loss's guard does
-        # Else each micro-batch is rounded to bf16 on top of the last; without ZeRO DeepSpeed cannot.
-        "data_types": {"grad_accum_dtype": "fp32"} if job.plan.zero_stage else {},
+        "data_types": {"grad_accum_dtype": "fp32"},  # else each micro-batch is rounded to bf16 on top of the last
         "train_batch_size": job.sequences_per_step,
         "train_micro_batch_size_per_gpu": job.plan.micro_batch,
         "gradient_accumulation_steps": job.plan.accumulation_steps,
@@ -56,13 +55,22 @@ def configuration(job: TrainingJob, from_universal: bool) -> dict[str, Any]:
     }
 
 
+def _stage(job: TrainingJob) -> int:
+    """Return the stage of ZeRO that DeepSpeed runs.
+
+    Without ZeRO its bf16 (0.19.8) trains otherwise than fp32 does, by 0.02 nats after three steps of a tiny model,
+    where stages 1 to 3 keep within 0.0002. Stage 1 does the same work, and shares out the optimizer's state beside.
+    """
+    return max(job.plan.zero_stage, 1) if job.settings.precision == "bf16" else job.plan.zero_stage
+
+
 def _on_processors(job: TrainingJob) -> dict[str, Any]:
     """Return settings that make the same training quicker without a GPU.
 
     Gradients are gathered in buckets that fit the processor's cache, and one process has nobody to scatter them to:
     measured at 0.81 of the processor time of DeepSpeed's own settings.
     """
-    if job.plan.zero_stage not in {1, 2}:
+    if _stage(job) not in {1, 2}:
         return {}
     settings: dict[str, Any] = {"reduce_bucket_size": _CACHED_ELEMENTS}
     return settings if job.plan.world_size > 1 else {**settings, "reduce_scatter": False}

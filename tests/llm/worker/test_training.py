@@ -89,7 +89,7 @@ def still() -> dict[str, Losses]:
 @pytest.mark.parametrize("zero_stage", [0, 1, 3])
 def test_every_stage_of_zero_learns_the_same(zero_stage: int, trainer: Trainer, uninterrupted: Losses) -> None:
     losses = trainer.train(f"zero-{zero_stage}", zero_stage=zero_stage)
-    assert losses == pytest.approx(uninterrupted, abs=0.05)
+    assert losses == pytest.approx(uninterrupted, abs=2e-3)
     assert losses[8] < losses[1] - 0.3
 
 
