@@ -145,6 +145,9 @@ def _convert(source: Path, folder: Path) -> None:
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     if tokenizer.chat_template is None:

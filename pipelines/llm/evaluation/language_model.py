@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from pipelines.llm.corpus.conversations import Conversation
 from pipelines.llm.packing.encoding import ChatEncoder, Encoded
@@ -33,6 +34,7 @@ class LanguageModel:
     @classmethod
     def load(cls, folder: Path) -> LanguageModel:
         """Read a folder in Hugging Face's form, safetensors only; a GPU is used where there is one."""
+        disable_progress_bar()
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.bfloat16, use_safetensors=True, local_files_only=True
