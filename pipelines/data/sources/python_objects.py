@@ -178,7 +178,8 @@ def _in_module(public: str, module: ModuleType) -> Iterator[Documented]:
     if module.__name__ == public and (text := _own_text(module)):
         yield Documented("module", public, public, text)
     for name in sorted(vars(module)):
-        value = vars(module)[name]
+        # a hook that the program has put in its place does not belong to Python: the original is kept beside it
+        value = vars(module).get(f"__{name}__", vars(module)[name])
         if name.startswith("_") or isinstance(value, ModuleType) or getattr(value, "__name__", name) != name:
             continue  # a value of another name is an alias of what has it
         if isinstance(value, type):

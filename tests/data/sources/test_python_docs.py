@@ -73,3 +73,14 @@ def test_a_long_docstring_ends_with_a_paragraph() -> None:
     text = "\n\n".join([paragraph] * 5)
     assert shortened(text) == "\n\n".join([paragraph] * 2)
     assert len(shortened("line\n" * 1000)) <= LONGEST_ANSWER
+
+
+def test_a_program_with_hooks_of_its_own_reads_the_same_documentation(
+    rows: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def foreign(*_: object) -> None:
+        """Speak of something that is not Python's."""
+
+    for hook in ("excepthook", "displayhook", "breakpointhook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, foreign)
+    assert read_python_docs(Window()).read_all().equals(rows)
