@@ -16,7 +16,9 @@ def fields(spec: ModelSpec) -> dict[str, Param]:
     """Return the fields of the form, filled with the spec's values."""
     window = _window(spec) if spec.source.time_column else {}
     budget = _budget(spec.training.budget) if isinstance(spec, ClassicSpec) else {}
-    note = Param("", type="string", maxLength=500, title="Note", description_md="Why you ask; kept with the run.")
+    # null too, or the form could not be sent without a note
+    kept = {"maxLength": 500, "title": "Note", "description_md": "Why you ask; kept with the run."}
+    note = Param(None, type=["null", "string"], **kept)
     return {**window, **budget, "note": note}
 
 
@@ -57,7 +59,7 @@ def requested(context: Mapping[str, Any]) -> dict[str, Any]:
         window=Window(start=params.get("data_start"), end=params.get("data_end")),
         budget_seconds=None if trials else params.get("budget_seconds"),
         budget_trials=trials,
-        note=params["note"],
+        note=params.get("note") or "",
         by=dag_run.triggering_user_name or dag_run.run_type,
     )
     return request.to_dict()

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.table import Table
 
 WORST_CHECKS_SHOWN = 5
@@ -27,8 +26,9 @@ def print_summary(left: dict[str, Any]) -> None:
         table.add_row(label, text)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
     console.print(table)
-    if left["answers"]:
-        console.print(Markdown(left["answers"]))
+    lines = [line for line in left["answers"].splitlines() if line.strip()]
+    if lines:
+        console.print("\n" + "\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _lines(left: dict[str, Any]) -> list[tuple[str, str]]:

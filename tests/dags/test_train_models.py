@@ -65,6 +65,13 @@ def test_the_form_is_filled_with_the_spec_and_refuses_what_is_no_date() -> None:
         params["data_start"] = "yesterday"
 
 
+def test_the_web_form_asks_for_nothing_that_must_be_filled_in() -> None:
+    """Airflow's form takes an empty field for null, and a field that may not be null must be filled in."""
+    params = _parse(ROOT)["train__flight_delay"].params
+    required = [name for name in params if "null" not in params.get_param(name).schema["type"]]
+    assert required == []
+
+
 def test_a_spec_that_asks_for_a_person_waits_for_one_before_promoting(tmp_path: Path) -> None:
     root = _spec_folder(tmp_path)
     path = root / "config" / "models" / "flight_delay.yaml"

@@ -46,7 +46,8 @@ def _answers(item: HeldOut, answers: dict[str, str]) -> str:
     blocks = [
         f"**{name}**\n\n{_quoted(text)}\n" for name, text in [("held-out answer", last.content), *answers.items()]
     ]
-    return "\n".join([f"## {_one_line(question)}\n", _quoted(question), "", *blocks])
+    whole = [] if _one_line(question) == question else [_quoted(question), ""]
+    return "\n".join([f"## {_one_line(question)}\n", *whole, *blocks])
 
 
 def _quoted(text: str) -> str:
