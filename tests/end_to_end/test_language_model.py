@@ -51,6 +51,15 @@ def test_a_training_killed_half_way_goes_on_by_airflows_own_retry_with_another_n
     assert not [process for process in killed["workers"] if process.is_running()]
 
 
+def test_the_command_line_makes_the_same_corpus_and_passes_the_same_gate(
+    workplace: Any, killed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    alone = workplace.answer("run", "helper", home=tmp_path_factory.mktemp("alone"))
+    for step, key in (("snapshot", "snapshot_id"), ("pack", "manifest_sha256")):
+        assert workplace.api.returned("train__helper", "killed", step)[key] == alone[step][key], (step, key)
+    assert alone["verdict"]["outcome"] == workplace.api.returned("train__helper", "killed", "gate")["outcome"]
+
+
 def test_its_champion_is_explained_and_answers(workplace: Any, killed: dict[str, Any]) -> None:
     (status,) = workplace.answer("status", "helper")
     assert status["champion"]["version"] == status["alias_version"] == 1
