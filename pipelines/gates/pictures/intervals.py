@@ -130,14 +130,14 @@ def _difference(axes: Any, difference: PairedDifference, margin: float | None) -
     if difference.value is None or difference.low is None or difference.high is None:
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", fontsize=9)
         return
-    ends = sorted((sign * difference.low, sign * difference.high))
+    ends = sorted((sign * difference.low + 0.0, sign * difference.high + 0.0))  # + 0: no difference has no sign
     axes.plot(ends, [0, 0], color=CHALLENGER, linewidth=3, solid_capstyle="butt")
     axes.plot([sign * difference.value], [0], "o", color=CHALLENGER, markersize=7)
     if margin is not None:
         axes.axvline(margin, color="#B00020", linewidth=1.5, linestyle="--")
-    reach = 1.15 * max(abs(ends[0]), abs(ends[1]), abs(margin or 0.0), 1e-9)
+    reach = 1.15 * max(abs(ends[0]), abs(ends[1]), abs(margin or 0.0)) or 1.0
     axes.set_xlim(-reach, reach)
-    text = f"{sign * difference.value:+.3g} [{ends[0]:+.3g}, {ends[1]:+.3g}]"
+    text = f"{sign * difference.value + 0.0:+.3g} [{ends[0]:+.3g}, {ends[1]:+.3g}]"
     axes.text(1.01, 0.5, text, transform=axes.transAxes, va="center", fontsize=9)
 
 
