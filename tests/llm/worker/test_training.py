@@ -135,7 +135,15 @@ def test_a_resume_after_kill_9_equals_the_uninterrupted_run(method: str, trainer
     assert models[0].read_bytes() == models[1].read_bytes()
 
 
-@pytest.mark.parametrize(("zero_stage", "method"), [(1, "full"), (2, "full"), (2, "lora"), (3, "full")])
+@pytest.mark.parametrize(
+    ("zero_stage", "method"),
+    [
+        pytest.param(1, "full", marks=pytest.mark.slow),
+        pytest.param(2, "full", marks=pytest.mark.slow),
+        (2, "lora"),
+        (3, "full"),
+    ],
+)
 def test_from_two_workers_to_one_and_back_the_loss_goes_on(
     zero_stage: int, method: str, trainer: Trainer, still: dict[str, Losses]
 ) -> None:
