@@ -10,8 +10,10 @@ from pipelines.registry.alias import check_witness, read_shadow
 from pipelines.registry.chain import Chain
 from pipelines.registry.ledger import champion_entry, entry_key, read_ledger
 from pipelines.registry.versions import get_version
+from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.steps.explain_links import follow_data, follow_evidence, follow_model
+from pipelines.steps.explain_tuning import follow_tuning
 
 
 def explain(context: Context, version: int | None = None) -> dict[str, Any]:
@@ -48,6 +50,8 @@ def explain(context: Context, version: int | None = None) -> dict[str, Any]:
     candidate = follow_evidence(context, chain, entry, registered)
     if candidate is not None:
         follow_model(context, chain, candidate, registered)
+        if isinstance(context.spec, LlmSpec):
+            follow_tuning(context, chain, candidate)
         follow_data(context, chain, candidate)
     return {
         "model": model,

@@ -67,6 +67,7 @@ def test_its_champion_is_explained_and_answers(workplace: Any, killed: dict[str,
     assert explained["verified"], explained["problems"]
     names = {link["link"] for link in explained["links"]}
     assert {"model file", "model file in MLflow", "prepared all", "snapshot", "predictions"} <= names
+    assert {"training record", "plan", "packed corpus", "packed train.arrow"} <= names
     assert workplace.answer("ledger", "helper", "--verify")["verified"]
 
 

@@ -1,0 +1,62 @@
+"""The links between a fine-tuned model and the plan and packed corpus that it was trained with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.llm.history import Training
+from pipelines.llm.packing.manifest import PackedManifest
+from pipelines.llm.planner.detail import TrainingPlanDetail
+from pipelines.llm.sequences import MANIFEST
+from pipelines.records import Candidate
+from pipelines.registry.chain import Chain
+from pipelines.steps.context import Context
+from pipelines.store.verified import fetch_verified, read_record
+
+
+def follow_tuning(context: Context, chain: Chain, candidate: Candidate) -> None:
+    """Follow the record of the training, its plan, and every file of the corpus that it learnt."""
+    store, model, key = context.store, candidate.model, candidate.training_key
+    training = chain.follow("training record", lambda: read_record(store, key, Training), _training_says, key)
+    if training is None:
+        return
+    plan_key = f"{model}/plans/{training.plan_id}.json"
+    chain.follow(
+        "plan",
+        lambda: read_record(store, plan_key, TrainingPlanDetail, training.plan_sha256),
+        lambda plan: {"zero_stage": plan.zero_stage, "num_steps": plan.num_steps, "deepspeed": plan.deepspeed},
+        plan_key,
+        training.plan_sha256,
+    )
+    folder = f"{model}/packed/{training.packed_sha256}"
+    packed = chain.follow(
+        "packed corpus",
+        lambda: read_record(store, f"{folder}/{MANIFEST}", PackedManifest, training.packed_sha256),
+        lambda found: {"snapshot_id": found.snapshot_id, "left_out": found.left_out.to_dict()},
+        f"{folder}/{MANIFEST}",
+        training.packed_sha256,
+    )
+    for file in packed.files if packed else ():
+        _follow_file(context, chain, f"packed {file.path}", f"{folder}/{file.path}", file.content_sha256)
+
+
+def _follow_file(context: Context, chain: Chain, what: str, key: str, sha256: str) -> None:
+    def fetch() -> None:
+        with fetch_verified(context.store, key, sha256):
+            return
+
+    chain.follow(what, fetch, lambda _: {}, key, sha256)
+
+
+def _training_says(training: Training) -> dict[str, Any]:
+    """Return what came of the training, and how far the planner's forecast was off."""
+    return {
+        "best_step": training.best_step,
+        "base_loss": training.base_loss,
+        "best_loss": training.best_loss,
+        "resumed_from": training.resumed_from,
+        "peak_bytes": training.peak_bytes,
+        "forecast_bytes": training.forecast_bytes,
+        "step_seconds": training.step_seconds,
+        "forecast_step_seconds": training.forecast_step_seconds,
+    }
