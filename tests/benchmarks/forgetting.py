@@ -90,7 +90,7 @@ def _beside_control(home: Path, good: Any, environment: Any, store: Any) -> floa
         | {"quality": {"expectations": []}}
     )
     control = Candidate.from_dict(_train(_context(home, control_spec)))
-    items = choose_held_out(read_holdout(store, spec.name, good.snapshot_id), spec.ability.holdout_items, 0)
+    items = choose_held_out(read_holdout(store, spec.name, good.snapshot_id), spec, 0)
     part = [answer_loss(items, spec.training.sequence_length)]
 
     def scores(candidate: Any) -> Any:
