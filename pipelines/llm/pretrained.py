@@ -46,12 +46,12 @@ def open_pretrained(pretrained: Pretrained, home: Path) -> PretrainedFolder:
         UsageError: If the package or folder is not there, or not a model that can be fine-tuned; says what it lacks.
     """
     if pretrained.package is not None:
-        folder, name = _converted(pretrained.package, home / "pretrained")
-    else:
-        folder = Path(str(pretrained.path)).expanduser().resolve()
-        name = folder.name
+        found = _converted(pretrained.package, home / "pretrained")
+        check_model_folder(found.folder)
+        return found
+    folder = Path(str(pretrained.path)).expanduser().resolve()
     check_model_folder(folder)
-    return PretrainedFolder(folder, tree_sha256(list_files(folder)), name)
+    return PretrainedFolder(folder, tree_sha256(list_files(folder)), folder.name)
 
 
 def check_model_folder(folder: Path) -> None:
@@ -99,17 +99,17 @@ def _is_causal_language_model(kind: Any) -> bool:
     return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 
-def _converted(package: str, kept: Path) -> tuple[Path, str]:
-    """Return the folder that a package's GGUF file was converted to, and the model's name."""
+def _converted(package: str, kept: Path) -> PretrainedFolder:
+    """Return the folder that a package's GGUF file was converted to; its gigabytes are hashed once."""
     source = _gguf_file(package)
     size = source.stat().st_size
     name = source.name.split(".")[0]
     folder = kept / f"{name}-{size}"
     marker = kept / f"{name}-{size}.{_COMPLETE}"
     if marker.is_file() and folder.is_dir():
-        expected = _read_json(marker).get("sha256")
-        if tree_sha256(list_files(folder)) == expected:
-            return folder, name
+        found = tree_sha256(list_files(folder))
+        if found == _read_json(marker).get("sha256"):
+            return PretrainedFolder(folder, found, name)
         LOG.warning("%s is not what its conversion left; it is converted anew", folder)
     LOG.info("Converting %s to bf16 safetensors, once (half a minute) ...", source.name)
     kept.mkdir(parents=True, exist_ok=True)
@@ -123,8 +123,9 @@ def _converted(package: str, kept: Path) -> tuple[Path, str]:
         except OSError:  # another process was first with the same bytes
             if not folder.is_dir():
                 raise
-    marker.write_text(json.dumps({"sha256": tree_sha256(list_files(folder)), "source": source.name}))
-    return folder, name
+    made_sha256 = tree_sha256(list_files(folder))
+    marker.write_text(json.dumps({"sha256": made_sha256, "source": source.name}))
+    return PretrainedFolder(folder, made_sha256, name)
 
 
 def _gguf_file(package: str) -> Path:

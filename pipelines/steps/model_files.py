@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pipelines.classic.estimators.persistence import load_model
 from pipelines.llm.pretrained import check_model_folder
 from pipelines.llm.trees import MANIFEST, fetch_tree
 from pipelines.store import Store
@@ -30,4 +29,6 @@ def check_model(store: Store, key: str, sha256: str, loads: bool = False) -> Non
         return
     with fetch_verified(store, key, sha256) as path:
         if loads:
+            from pipelines.classic.estimators.persistence import load_model  # seconds, and only here
+
             load_model(path)
