@@ -15,6 +15,7 @@ from pipelines.spec.hardware import Hardware
 from pipelines.spec.quality import Quality
 from pipelines.spec.source import Holdout, Source
 from pipelines.spec.training import METRICS_BY_TASK, Training
+from pipelines.spec.watching import Monitoring, Retraining, Scoring
 
 
 class Schedule(Section):
@@ -45,6 +46,9 @@ class ModelSpec(Section):
     holdout: Holdout = Field(description="Which rows no training ever sees.")
     gates: Gates = Field(description="The rules a candidate must keep to become champion.")
     promotion: Promotion = Field(Promotion(), description="How a challenger becomes champion.")
+    scoring: Scoring = Field(Scoring(), description="When the champion answers new rows.")
+    monitoring: Monitoring = Field(Monitoring(), description="How what was scored is watched.")
+    retraining: Retraining = Field(Retraining(), description="What is reason enough to train again.")
 
     @property
     def sha256(self) -> str:

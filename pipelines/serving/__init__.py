@@ -1,0 +1,1 @@
+"""Let the champion answer rows, a partition at a time, each once."""
