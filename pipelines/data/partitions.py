@@ -20,7 +20,7 @@ from pipelines.errors import ObjectChanged, ObjectExists, StoreError
 from pipelines.records import Ingested, Partition, PartitionChange, Record, Window, sha256_of
 from pipelines.spec.source import PartitionBy
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, read_record, upload_once
 
 ATTEMPTS = 10
 
@@ -78,7 +78,7 @@ def write_partitions(
                 "folder with room for the compressed rows."
             ) from error
         files = {period_name(number, by, span): period.path for number, period in periods.items()}
-        partitions = tuple(_stored(store, model, name, files[name]) for name in sorted(files))
+        partitions = tuple(_ingested(store, model, name, files[name]) for name in sorted(files))
     ingest = sha256_of([model, window.to_dict(), source, [partition.to_dict() for partition in partitions]])
     replaced = {partition.name: _make_current(store, model, partition, ingest) for partition in partitions}
     return Ingested(
@@ -96,22 +96,45 @@ def write_partitions(
     )
 
 
+def store_partition(store: Store, prefix: str, name: str, path: Path) -> Partition:
+    """Put a Parquet file at `<prefix>/<its sha256>.parquet`, once, and return it as a partition.
+
+    It does not become the current content of anything: that is for what is ingested, by `write_partitions`.
+
+    Args:
+        store: Where it goes.
+        prefix: The folder of the partition's contents, such as `<model>/clean/<name>`.
+        name: The partition's name, such as `2013-01`.
+        path: The local file, which stays.
+
+    Raises:
+        StoreError: If the store does not take it.
+    """
+    partition = _describe(prefix, name, path)
+    upload_once(store, partition.key, path)
+    return partition
+
+
 def read_current(store: Store, model: str, name: str) -> CurrentPartition | None:
     """Return which content of a partition is current, or None where there is none. Raises `IntegrityError`."""
     key = _current_key(model, name)
     return read_record(store, key, CurrentPartition) if store.stat(key) else None
 
 
-def _stored(store: Store, model: str, name: str, path: Path) -> Partition:
-    """Return the partition that holds the rows of `path`, after it is in the store."""
-    content_sha256 = file_sha256(path)
-    partition = Partition(
+def _describe(prefix: str, name: str, path: Path) -> Partition:
+    sha256 = file_sha256(path)
+    return Partition(
         name=name,
-        key=f"{model}/partitions/{name}/{content_sha256}.parquet",
-        content_sha256=content_sha256,
+        key=f"{prefix}/{sha256}.parquet",
+        content_sha256=sha256,
         num_rows=pq.read_metadata(path).num_rows,
         size_bytes=path.stat().st_size,
     )
+
+
+def _ingested(store: Store, model: str, name: str, path: Path) -> Partition:
+    """Return the partition that holds the rows of `path`, after it is in the store."""
+    partition = _describe(f"{model}/partitions/{name}", name, path)
     if store.stat(partition.key) is not None:
         return partition
     current = read_current(store, model, name)

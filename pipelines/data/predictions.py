@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipelines.data.parquet import ParquetWriter, file_sha256
 from pipelines.store import Store
+from pipelines.store.verified import upload_once
 
 
 def write_predictions(store: Store, model: str, table: pa.Table) -> tuple[str, str]:
@@ -19,7 +20,5 @@ def write_predictions(store: Store, model: str, table: pa.Table) -> tuple[str, s
             writer.write(table)
         sha256 = file_sha256(path)
         key = f"{model}/predictions/{sha256}.parquet"
-        stored = store.stat(key)
-        if stored is None or stored.size_bytes != path.stat().st_size:
-            store.upload(key, path)
+        upload_once(store, key, path)
     return key, sha256

@@ -10,10 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pipelines.errors import IntegrityError
 from pipelines.records import Record, sha256_of
 from pipelines.store.base import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, read_record, upload_once
 
 MANIFEST = "model.json"
 _MOST_TRANSFERS = 4
@@ -66,7 +65,7 @@ def store_tree(
     tree = Tree(kind=kind, base_sha256=base_sha256, files=list_files(folder))
     prefix = f"{model}/models/{tree.sha256}"
     with ThreadPoolExecutor(_MOST_TRANSFERS) as pool:
-        list(pool.map(lambda file: _send(store, f"{prefix}/{file.path}", folder / file.path, file), tree.files))
+        list(pool.map(lambda file: upload_once(store, f"{prefix}/{file.path}", folder / file.path), tree.files))
     key = f"{prefix}/{MANIFEST}"
     store.write(key, tree.to_bytes())
     return key, tree.sha256
@@ -96,11 +95,3 @@ def _tree_file(folder: Path, path: Path) -> TreeFile:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return TreeFile(path=path.relative_to(folder).as_posix(), content_sha256=sha256, size_bytes=path.stat().st_size)
-
-
-def _send(store: Store, key: str, path: Path, file: TreeFile) -> None:
-    stored = store.stat(key)
-    if stored is None or stored.size_bytes != file.size_bytes:
-        store.upload(key, path)
-    if store.stat(key) is None:
-        raise IntegrityError(f"Object {key!r} was uploaded to {store.root} and is not there. No model was stored.")

@@ -22,7 +22,7 @@ from pipelines.data.manifests import (
     TargetDistribution,
     TrainingManifest,
 )
-from pipelines.data.parquet import file_sha256
+from pipelines.data.partitions import store_partition
 from pipelines.data.profile_store import store_profile
 from pipelines.data.profiles import Profile, merge_profiles
 from pipelines.data.snapshots import write_snapshot
@@ -100,7 +100,7 @@ def _refuse_empty_side(cuts: Sequence[Cut], rule: HoldoutRule, found: Survey) ->
 
 def _store_side(store: Store, spec: ModelSpec, cuts: Sequence[Cut], side: SideName) -> Side:
     files = {one.name: path for one in cuts if (path := getattr(one, side)) is not None}
-    partitions = tuple(_store_file(store, f"{spec.name}/{side}/{name}", name, path) for name, path in files.items())
+    partitions = tuple(store_partition(store, f"{spec.name}/{side}/{name}", name, path) for name, path in files.items())
     profiles, references = [], []
     for partition in partitions:
         profile, key = store_profile(store, partition, files[partition.name])
@@ -112,16 +112,6 @@ def _store_side(store: Store, spec: ModelSpec, cuts: Sequence[Cut], side: SideNa
         num_rows=sum(partition.num_rows for partition in partitions),
         target=_target(spec, list(files.values()), merge_profiles(profiles)),
     )
-
-
-def _store_file(store: Store, prefix: str, name: str, path: Path) -> Partition:
-    sha256, size_bytes = file_sha256(path), path.stat().st_size
-    key = f"{prefix}/{sha256}.parquet"
-    stored = store.stat(key)
-    if stored is None or stored.size_bytes != size_bytes:
-        store.upload(key, path)
-    num_rows = pq.read_metadata(path).num_rows
-    return Partition(name=name, key=key, content_sha256=sha256, num_rows=num_rows, size_bytes=size_bytes)
 
 
 def _target(spec: ModelSpec, paths: Sequence[Path], profile: Profile) -> TargetDistribution | None:

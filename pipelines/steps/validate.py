@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.parquet import file_sha256
+from pipelines.data.partitions import store_partition
 from pipelines.data.quality import outcome
 from pipelines.data.quality.findings import Finding, RowTest
 from pipelines.data.quality.pictures import draw, sample
@@ -130,8 +130,8 @@ def _separate(
         if parts is None:
             return raw, None, None
         model = context.spec.name
-        clean = _stored(context.store, f"{model}/clean/{raw.name}", raw.name, parts.clean, parts.num_clean)
-        bad = _stored(context.store, f"{model}/quarantine/{raw.name}", raw.name, parts.bad, parts.num_bad)
+        clean = _moved(context.store, f"{model}/clean", raw.name, parts.clean)
+        bad = _moved(context.store, f"{model}/quarantine", raw.name, parts.bad)
         return clean, bad, parts
 
     with ThreadPoolExecutor(min(_MOST_WRITERS, os.cpu_count() or 1)) as pool:
@@ -145,13 +145,10 @@ def _separate(
     return _Kept(tuple(clean for clean, _, _ in done), tuple(bad for _, bad, _ in done if bad), counted, examples)
 
 
-def _stored(store: Store, prefix: str, name: str, path: Path, num_rows: int) -> Partition:
-    sha256 = file_sha256(path)
-    key, size_bytes = f"{prefix}/{sha256}.parquet", path.stat().st_size
-    if store.stat(key) is None:
-        store.upload(key, path)
+def _moved(store: Store, prefix: str, name: str, path: Path) -> Partition:
+    partition = store_partition(store, f"{prefix}/{name}", name, path)
     path.unlink()
-    return Partition(name=name, key=key, content_sha256=sha256, num_rows=num_rows, size_bytes=size_bytes)
+    return partition
 
 
 def _shown_columns(spec: ModelSpec, columns: Sequence[str]) -> dict[str, list[str]]:

@@ -77,6 +77,24 @@ def fetch_verified(store: Store, key: str, sha256: str) -> Iterator[Path]:
         yield path
 
 
+def upload_once(store: Store, key: str, path: Path) -> None:
+    """Put a local file whose key names its content, unless an object of that key and size is there already.
+
+    So a step that is run again sends nothing twice, and after one that was killed only what is missing is sent.
+
+    Args:
+        store: Where it goes.
+        key: Its key; it must carry the hash of the bytes, or of what determines them, for they are not compared.
+        path: The local file, which stays.
+
+    Raises:
+        StoreError: If the store does not take it.
+    """
+    stored = store.stat(key)
+    if stored is None or stored.size_bytes != path.stat().st_size:
+        store.upload(key, path)
+
+
 def _verify(store: Store, key: str, expected: str, found: str) -> None:
     if found != expected:
         raise IntegrityError(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data.parquet import file_sha256
-from pipelines.data.partitions import read_current, write_partitions
+from pipelines.data.partitions import read_current, store_partition, write_partitions
 from pipelines.errors import DataError, IntegrityError, StoreError
 from pipelines.records import Ingested, PartitionChange, Window
 from pipelines.store import Store
@@ -55,6 +55,17 @@ def test_a_partition_is_named_by_the_hash_of_its_bytes() -> None:
         assert pq.read_table(pa.BufferReader(data))["delay"].to_pylist() == delays
         assert partition.num_rows == 3
     assert [january.name, february.name] == ["2013-01", "2013-02"]
+
+
+def test_a_file_is_stored_under_its_hash_and_makes_nothing_current(tmp_path: Path) -> None:
+    store, path = MemoryStore(), tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"delay": [1.0, 2.0]}), path)
+    partition = store_partition(store, "flights/clean/2013-01", "2013-01", path)
+
+    assert store_partition(store, "flights/clean/2013-01", "2013-01", path) == partition
+    assert keys(store) == [f"flights/clean/2013-01/{file_sha256(path)}.parquet"] == [partition.key]
+    assert (partition.name, partition.num_rows, partition.size_bytes) == ("2013-01", 2, path.stat().st_size)
+    assert read_current(store, "flights", "2013-01") is None
 
 
 def test_the_same_rows_twice_make_one_copy_and_the_same_record() -> None:

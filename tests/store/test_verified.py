@@ -9,7 +9,7 @@ from pipelines.records import RunRequest, Window, sha256_of
 from pipelines.store import Store
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
-from pipelines.store.verified import fetch_verified, read_record, write_record
+from pipelines.store.verified import fetch_verified, read_record, upload_once, write_record
 
 RECORD = RunRequest(note="Grüße", by="somebody", budget_seconds=1.5)
 
@@ -96,6 +96,23 @@ def test_a_missing_file_is_missing_and_not_altered(store: Store) -> None:
         pass
     with pytest.raises(ObjectMissing):
         read_record(store, "model/one", RunRequest)
+
+
+def test_a_file_is_uploaded_once(store: Store, tmp_path: Path) -> None:
+    local = tmp_path / "one.parquet"
+    local.write_bytes(b"first bytes")
+    upload_once(store, "model/one.parquet", local)
+    local.write_bytes(b"other bytes")  # of the same size: the key is what tells them apart
+    upload_once(store, "model/one.parquet", local)
+    assert store.read("model/one.parquet") == b"first bytes"
+
+
+def test_half_a_file_in_the_store_is_replaced(store: Store, tmp_path: Path) -> None:
+    local = tmp_path / "one.parquet"
+    local.write_bytes(b"all of its bytes")
+    store.write("model/one.parquet", b"all of")
+    upload_once(store, "model/one.parquet", local)
+    assert store.read("model/one.parquet") == b"all of its bytes"
 
 
 def altered(data: bytes) -> bytes:

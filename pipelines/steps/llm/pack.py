@@ -14,7 +14,7 @@ from pipelines.llm.corpus.overlap import Overlap, texts_of
 from pipelines.llm.corpus.preparing import kept
 from pipelines.llm.corpus.report import render
 from pipelines.llm.packing.encoding import ChatEncoder
-from pipelines.llm.packing.manifest import PackedFile, PackedManifest
+from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.packing.packing import COLUMNS, PackedCorpus, pack_corpus
 from pipelines.llm.packing.page import packed_report
 from pipelines.llm.pretrained import open_pretrained
@@ -24,6 +24,7 @@ from pipelines.records import Packed, SnapshotRef
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.store import Store
+from pipelines.store.verified import upload_once
 
 BATCH_ROWS = 1024
 
@@ -91,14 +92,8 @@ def _settings(spec: LlmSpec) -> dict[str, object]:
 def _upload(store: Store, prefix: str, folder: Path, manifest: PackedManifest) -> None:
     """Store the files, then the manifest that names them: with it the packed corpus exists."""
     for file in manifest.files:
-        if not _is_stored(store, f"{prefix}/{file.path}", file):
-            store.upload(f"{prefix}/{file.path}", folder / file.path)
+        upload_once(store, f"{prefix}/{file.path}", folder / file.path)
     store.write(f"{prefix}/{MANIFEST}", manifest.to_bytes())
-
-
-def _is_stored(store: Store, key: str, file: PackedFile) -> bool:
-    stored = store.stat(key)
-    return stored is not None and stored.size_bytes == file.size_bytes
 
 
 def _packed(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.data.parquet import ParquetWriter, file_sha256
+from pipelines.data.parquet import ParquetWriter
+from pipelines.data.partitions import store_partition
 from pipelines.errors import DataError
 from pipelines.llm.corpus.batches import bounded
 from pipelines.llm.corpus.duplicates import Duplicates
@@ -102,13 +103,9 @@ def _written(
             findings.add(batch)
             writer.write(batch)
     told.unlink()
-    sha256 = file_sha256(path)
-    key, size_bytes = f"{model}/prepared/{raw.name}/{sha256}.parquet", path.stat().st_size
-    stored = store.stat(key)
-    if stored is None or stored.size_bytes != size_bytes:
-        store.upload(key, path)
+    partition = store_partition(store, f"{model}/prepared/{raw.name}", raw.name, path)
     path.unlink()
-    return Partition(name=raw.name, key=key, content_sha256=sha256, num_rows=writer.num_rows, size_bytes=size_bytes)
+    return partition
 
 
 def _with_groups(told: Path, duplicates: Duplicates, start: int) -> Iterator[pa.RecordBatch]:
