@@ -38,7 +38,7 @@ def follow_evidence(
         evaluation = _follow_record(context, chain, "evaluations", Evaluation, verdict.evaluation_sha256)
     if evaluation is not None and evaluation.predictions_key is not None:
         sha256 = evaluation.predictions_sha256 or "unknown"
-        _follow_file(context, chain, "predictions", evaluation.predictions_key, sha256, {})
+        follow_file(context, chain, "predictions", evaluation.predictions_key, sha256)
     if candidate is not None and registered is not None:
         sha256 = candidate.spec_sha256
         spec = chain.follow("spec", lambda: _spec(context, registered, sha256), _spec_says, sha256=sha256)
@@ -93,9 +93,21 @@ def follow_data(context: Context, chain: Chain, candidate: Candidate) -> None:
     if manifest is None:
         return
     for what, key, sha256, words in _files(model, manifest):
-        _follow_file(context, chain, what, key, sha256, words)
+        follow_file(context, chain, what, key, sha256, words)
     report = manifest.quality.report_key
     chain.follow("quality report", lambda: _exists(context, report), lambda _: manifest.quality.to_dict(), report)
+
+
+def follow_file(
+    context: Context, chain: Chain, what: str, key: str, sha256: str, words: dict[str, Any] | None = None
+) -> None:
+    """Follow one stored file by reading all its bytes; `words` are what is said of it besides."""
+
+    def fetch() -> None:
+        with fetch_verified(context.store, key, sha256):
+            return
+
+    chain.follow(what, fetch, lambda _: words or {}, key, sha256)
 
 
 def _follow_record(
@@ -105,14 +117,6 @@ def _follow_record(
     return chain.follow(
         kind.__name__.lower(), lambda: read_record(context.store, key, kind, sha256), kind.to_dict, key, sha256
     )
-
-
-def _follow_file(context: Context, chain: Chain, what: str, key: str, sha256: str, words: dict[str, Any]) -> None:
-    def fetch() -> None:
-        with fetch_verified(context.store, key, sha256):
-            return
-
-    chain.follow(what, fetch, lambda _: words, key, sha256)
 
 
 def _spec(context: Context, registered: Version, sha256: str) -> ModelSpec:

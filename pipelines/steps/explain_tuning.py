@@ -11,7 +11,8 @@ from pipelines.llm.sequences import MANIFEST
 from pipelines.records import Candidate
 from pipelines.registry.chain import Chain
 from pipelines.steps.context import Context
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.steps.explain_links import follow_file
+from pipelines.store.verified import read_record
 
 
 def follow_tuning(context: Context, chain: Chain, candidate: Candidate) -> None:
@@ -37,15 +38,7 @@ def follow_tuning(context: Context, chain: Chain, candidate: Candidate) -> None:
         training.packed_sha256,
     )
     for file in packed.files if packed else ():
-        _follow_file(context, chain, f"packed {file.path}", f"{folder}/{file.path}", file.content_sha256)
-
-
-def _follow_file(context: Context, chain: Chain, what: str, key: str, sha256: str) -> None:
-    def fetch() -> None:
-        with fetch_verified(context.store, key, sha256):
-            return
-
-    chain.follow(what, fetch, lambda _: {}, key, sha256)
+        follow_file(context, chain, f"packed {file.path}", f"{folder}/{file.path}", file.content_sha256)
 
 
 def _training_says(training: Training) -> dict[str, Any]:
