@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import TrainingError
 from pipelines.llm.planner.detail import TrainingPlanDetail
+from pipelines.llm.planner.settings import for_processes
 from pipelines.records import Record, sha256_of
 from pipelines.spec.fine_tuning import FineTuning
 
@@ -69,13 +70,7 @@ def fit_to(plan: TrainingPlanDetail, world_size: int) -> TrainingPlanDetail:
     share = per_step // world_size
     micro_batch = max(size for size in range(1, plan.micro_batch + 1) if share % size == 0)
     accumulation_steps = share // micro_batch
-    deepspeed = {
-        **plan.deepspeed,
-        "train_micro_batch_size_per_gpu": micro_batch,
-        "gradient_accumulation_steps": accumulation_steps,
-    }
-    if "train_batch_size" in deepspeed:
-        deepspeed["train_batch_size"] = per_step
+    deepspeed = for_processes(plan.deepspeed, micro_batch, accumulation_steps, world_size, plan.launch.on_gpu)
     launch = plan.launch.model_copy(update={"nodes": 1, "processes_per_node": world_size, "rendezvous": None})
     return plan.model_copy(
         update={

@@ -72,7 +72,9 @@ class FineTuning(Section):
     weight_decay: float = Field(0.0, ge=0.0, le=1.0, description="AdamW's.")
     clip_norm: float = Field(1.0, gt=0, description="Norm that a step's gradient is cut to.")
     precision: Literal["bf16", "fp32"] = Field("bf16", description="Arithmetic; master weights are always fp32.")
-    zero_stage: ZeroStage | None = Field(None, description="DeepSpeed ZeRO; planned where left out.")
+    zero_stage: ZeroStage | None = Field(
+        None, description="DeepSpeed ZeRO; planned where left out. In bf16, 0 runs as 1."
+    )
     offload: bool | None = Field(None, description="Optimizer on the processor; planned where left out.")
     activation_checkpointing: bool | None = Field(None, description="Planned where left out.")
     evaluate_every: int = Field(20, ge=1, description="Steps between two looks at the validation loss.")

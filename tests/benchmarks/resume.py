@@ -58,8 +58,8 @@ def _train(model: Path, home: Path, name: str, world_size: int, kill_after: int 
     from pipelines.llm.launcher import launch
 
     threads = max(1, len(os.sched_getaffinity(0)) // world_size)
-    job = _job(model, home / name, home, NUM_STEPS, world_size, threads)
-    settings = job.settings.model_copy(update={"checkpoint_every": CHECKPOINT_EVERY, "precision": "fp32"})
+    job = _job(model, home / name, home, NUM_STEPS, world_size, threads, precision="fp32")
+    settings = job.settings.model_copy(update={"checkpoint_every": CHECKPOINT_EVERY})
     events: Events = []
 
     def follow(event: dict[str, Any]) -> None:

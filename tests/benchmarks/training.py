@@ -78,11 +78,18 @@ def _peer(kind: str, model: Path, home: Path, steps: int, threads: int) -> tuple
     return float(json.loads(measured.stdout.splitlines()[-1])["tokens_per_second"]), measured
 
 
-def _job(model: Path, work: Path, home: Path, steps: int, world_size: int, threads: int) -> Any:
+def _job(
+    model: Path, work: Path, home: Path, steps: int, world_size: int, threads: int, precision: str = "bf16"
+) -> Any:
     from pipelines.llm.job import TrainingJob, fit_to
     from pipelines.llm.planner.detail import Launch, MemoryForecast, TimeForecast, TrainingPlanDetail
+    from pipelines.llm.planner.settings import deepspeed_settings
+    from pipelines.llm.planner.shape import read_shape
     from pipelines.spec.fine_tuning import FineTuning
 
+    settings = FineTuning(
+        sequence_length=LENGTH, learning_rate=1e-5, evaluate_every=steps, checkpoint_every=10_000, precision=precision
+    )
     plan = TrainingPlanDetail(
         zero_stage=2,
         offload=False,
@@ -92,7 +99,17 @@ def _job(model: Path, work: Path, home: Path, steps: int, world_size: int, threa
         world_size=1,
         num_steps=steps,
         warmup_steps=1,
-        deepspeed={"zero_optimization": {"stage": 2, "contiguous_gradients": True, "overlap_comm": False}},
+        deepspeed=deepspeed_settings(
+            read_shape(model, settings),
+            zero_stage=2,
+            offload=False,
+            micro_batch=MICRO_BATCH,
+            accumulation_steps=ACCUMULATION_STEPS,
+            world_size=1,
+            clip_norm=settings.clip_norm,
+            precision=precision,
+            on_gpu=False,
+        ),
         launch=Launch(nodes=1, processes_per_node=1, rendezvous=None, threads=threads, on_gpu=False),
         num_parameters=1,
         num_trainable=1,
@@ -115,7 +132,7 @@ def _job(model: Path, work: Path, home: Path, steps: int, world_size: int, threa
         checkpoints=str(work / "checkpoints"),
         work=str(work / "work"),
         output=str(work / "output"),
-        settings=FineTuning(sequence_length=LENGTH, learning_rate=1e-5, evaluate_every=steps, checkpoint_every=10_000),
+        settings=settings,
         plan=fit_to(plan, world_size),
     )
 

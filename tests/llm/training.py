@@ -11,12 +11,19 @@ import pyarrow as pa
 
 from pipelines.llm.job import TrainingJob
 from pipelines.llm.planner.detail import Launch, MemoryForecast, TimeForecast, TrainingPlanDetail
+from pipelines.llm.planner.settings import deepspeed_settings, stage_that_runs
+from pipelines.llm.planner.shape import ModelShape
 from pipelines.llm.sequences import COLUMNS, IGNORED, TRAIN, VALIDATION
 from pipelines.spec.fine_tuning import FineTuning
 from tests.llm.tiny import VOCABULARY
 
 LENGTH = 64
 NUM_TRAIN, NUM_VALIDATION = 26, 6
+SHAPE = ModelShape(
+    architecture="LlamaForCausalLM", parameters=106_816, trainable=106_816, multiplied=106_816, layers=2, hidden=64,
+    attention_width=64, vocabulary=VOCABULARY, largest_layer=37_000, largest_parameter=32_768, small=320,
+    kept_by_layer=6000.0, kept_outside=500.0, tensors=20, in_heap=106_816, frozen_in_heap=0,
+)  # fmt: skip
 
 
 def write_packed(folder: Path, seed: int = 0) -> Path:
@@ -47,18 +54,30 @@ def make_plan(
     zero_stage: int = 2,
     precision: str = "bf16",
     activation_checkpointing: bool = False,
+    offload: bool = False,
 ) -> TrainingPlanDetail:
     """Return a plan with no forecast to speak of."""
+    zero_stage = stage_that_runs(zero_stage, precision)
     return TrainingPlanDetail(
         zero_stage=zero_stage,
-        offload=False,
+        offload=offload,
         activation_checkpointing=activation_checkpointing,
         micro_batch=micro_batch,
         accumulation_steps=accumulation_steps,
         world_size=world_size,
         num_steps=num_steps,
         warmup_steps=2,
-        deepspeed={"bf16": {"enabled": precision == "bf16"}, "zero_optimization": {"stage": zero_stage}},
+        deepspeed=deepspeed_settings(
+            SHAPE,
+            zero_stage=zero_stage,
+            offload=offload,
+            micro_batch=micro_batch,
+            accumulation_steps=accumulation_steps,
+            world_size=world_size,
+            clip_norm=1.0,
+            precision=precision,
+            on_gpu=False,
+        ),
         launch=Launch(nodes=1, processes_per_node=world_size, rendezvous=None, threads=1, on_gpu=False),
         num_parameters=130_000,
         num_trainable=130_000,

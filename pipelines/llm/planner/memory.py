@@ -129,8 +129,10 @@ def _gradients(shape: ModelShape, setting: Setting, rounds: int = 1) -> int:
 
 
 def _bucket(shape: ModelShape, setting: Setting) -> int:
+    if not setting.zero_stage:
+        return 0
     buckets = 2 if setting.on_gpu and setting.world_size > 1 else 1  # one is filled while the other travels
-    return bucket_elements(shape) * buckets * setting.bytes if setting.zero_stage else 0
+    return bucket_elements(shape, setting.zero_stage, setting.on_gpu) * buckets * setting.bytes
 
 
 def _fetched(shape: ModelShape, setting: Setting) -> int:

@@ -9,12 +9,13 @@ from pipelines.errors import UsageError
 from pipelines.llm.planner.detail import Option
 from pipelines.llm.planner.machine import Machine
 from pipelines.llm.planner.memory import Setting, forecast_memory
+from pipelines.llm.planner.settings import stage_that_runs
 from pipelines.llm.planner.shape import ModelShape
 from pipelines.llm.planner.timing import communication_bytes, forecast_time
 from pipelines.spec.fine_tuning import FineTuning
 from pipelines.spec.hardware import Hardware
 
-PLANNED_STAGES = (1, 2, 3)
+PLANNED_STAGES: tuple[int, ...] = (1, 2, 3)
 """What the planner chooses from: checkpoints of these can be taken up by another number of processes."""
 
 LARGEST_MICRO_BATCH = 64
@@ -80,7 +81,9 @@ def _divisors(share: int) -> list[int]:
 def _ways(training: FineTuning, machine: Machine) -> Iterator[tuple[int, bool, bool]]:
     if training.zero_stage == 0 and training.offload:
         raise UsageError("training.offload needs ZeRO: found zero_stage 0; allowed: 1, 2, 3. Nothing was planned.")
-    stages = PLANNED_STAGES if training.zero_stage is None else (training.zero_stage,)
+    stages = PLANNED_STAGES
+    if training.zero_stage is not None:
+        stages = (stage_that_runs(training.zero_stage, training.precision),)
     offloads = ((False, True) if machine.on_gpu else (False,)) if training.offload is None else (training.offload,)
     agains = (False, True) if training.activation_checkpointing is None else (training.activation_checkpointing,)
     return (

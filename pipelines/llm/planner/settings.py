@@ -1,4 +1,8 @@
-"""Write DeepSpeed's settings, in its own words (deepspeed 0.19.8, runtime/config.py and runtime/zero/config.py)."""
+"""Write DeepSpeed's settings, in its own words (deepspeed 0.19.8, runtime/config.py and runtime/zero/config.py).
+
+They are all that a training gives DeepSpeed, but for what its processes alone can know: whether the checkpoint that
+they go on from was written by others.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,26 @@ LARGEST_BUCKET = (
     200_000_000  # elements of a buffer that gradients are reduced in: 400 MB in bf16, large enough for NVLink
 )
 SMALLEST_BUCKET = 1_000_000
+CACHED_BUCKET = 500_000
+"""Elements that stay in a processor's cache while they are reduced: with `reduce_scatter` off where a process is alone,
+which has nobody to scatter to, measured at 0.81 of the processor time of DeepSpeed's own settings."""
 
 
-def bucket_elements(shape: ModelShape) -> int:
+def stage_that_runs(zero_stage: int, precision: str) -> int:
+    """Return the stage of ZeRO that trains what is asked for.
+
+    Without ZeRO, DeepSpeed's bf16 (0.19.8) trains otherwise than fp32 does, by 0.02 nats after three steps of a tiny
+    model, where stages 1 to 3 keep within 0.0002. Stage 1 does the same work, and shares out the optimizer's state
+    beside.
+    """
+    return max(zero_stage, 1) if precision == "bf16" else zero_stage
+
+
+def bucket_elements(shape: ModelShape, zero_stage: int, on_gpu: bool) -> int:
     """Return the elements of DeepSpeed's buffer of gradients: no more than there are, and no more than is of use."""
-    return max(SMALLEST_BUCKET, min(LARGEST_BUCKET, shape.trainable))
+    if zero_stage < 3 and not on_gpu:
+        return CACHED_BUCKET
+    return _elements_of_use(shape)
 
 
 def prefetch_elements(shape: ModelShape) -> int:
@@ -36,29 +55,46 @@ def deepspeed_settings(
 ) -> dict[str, Any]:
     """Return the `config` of `deepspeed.initialize`; the optimizer and its schedule are handed in beside it."""
     settings: dict[str, Any] = {
-        "train_micro_batch_size_per_gpu": micro_batch,
-        "gradient_accumulation_steps": accumulation_steps,
-        "train_batch_size": micro_batch * accumulation_steps * world_size,
         "gradient_clipping": clip_norm,
-        "bf16": {"enabled": precision == "bf16"},
+        "bf16": {"enabled": precision == "bf16", "check_grad_overflow": False},  # the trainer looks at loss and norm
+        "data_types": {"grad_accum_dtype": "fp32"},  # else each micro batch is rounded to bf16 on top of the last
         "zero_optimization": {"stage": zero_stage},
         "zero_allow_untested_optimizer": True,  # the optimizer is the trainer's own choice
+        "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW needs no compiler and is as fast
         "wall_clock_breakdown": False,
         "steps_per_print": 1_000_000_000,  # the trainer tells of its steps itself
     }
     if zero_stage:
-        settings["zero_optimization"] |= _zero(shape, zero_stage, overlap=on_gpu and world_size > 1)
+        settings["zero_optimization"] |= _zero(shape, zero_stage, on_gpu)
     if offload:
         settings["zero_optimization"]["offload_optimizer"] = {"device": "cpu", "pin_memory": on_gpu}
-        settings["zero_force_ds_cpu_optimizer"] = on_gpu  # without a GPU any optimizer runs on the processor
-    return settings
+    return for_processes(settings, micro_batch, accumulation_steps, world_size, on_gpu)
 
 
-def _zero(shape: ModelShape, stage: int, *, overlap: bool) -> dict[str, Any]:
-    bucket = bucket_elements(shape)
-    shared = {"overlap_comm": overlap, "contiguous_gradients": True, "reduce_bucket_size": bucket}
+def for_processes(
+    settings: dict[str, Any], micro_batch: int, accumulation_steps: int, world_size: int, on_gpu: bool
+) -> dict[str, Any]:
+    """Return settings for so many processes, with batches of their own; all else stays as it is."""
+    zero = dict(settings["zero_optimization"])
+    if zero["stage"]:
+        zero["overlap_comm"] = on_gpu and world_size > 1
+    if zero["stage"] in {1, 2}:
+        zero["reduce_scatter"] = on_gpu or world_size > 1
+    return {
+        **settings,
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": accumulation_steps,
+        "train_batch_size": micro_batch * accumulation_steps * world_size,
+        "zero_optimization": zero,
+    }
+
+
+def _zero(shape: ModelShape, stage: int, on_gpu: bool) -> dict[str, Any]:
+    bucket = bucket_elements(shape, stage, on_gpu)
+    shared = {"contiguous_gradients": True, "reduce_bucket_size": bucket}
     if stage < 3:
-        return {**shared, "reduce_scatter": True, "allgather_bucket_size": bucket + bucket % 2}
+        gathered = _elements_of_use(shape)
+        return {**shared, "allgather_bucket_size": gathered + gathered % 2}
     return {
         **shared,
         "stage3_prefetch_bucket_size": prefetch_elements(shape),
@@ -67,3 +103,7 @@ def _zero(shape: ModelShape, stage: int, *, overlap: bool) -> dict[str, Any]:
         "stage3_max_reuse_distance": shape.largest_layer,
         "stage3_gather_16bit_weights_on_model_save": True,
     }
+
+
+def _elements_of_use(shape: ModelShape) -> int:
+    return max(SMALLEST_BUCKET, min(LARGEST_BUCKET, shape.trainable))

@@ -15,8 +15,6 @@ from transformers.integrations import HfDeepSpeedConfig
 from pipelines.llm.job import TrainingJob
 
 _SHARED_MEMORY_OPERATOR = "deepspeed_shm_comm"
-_CACHED_ELEMENTS = 500_000
-_SILENT = 1_000_000_000  # steps between two of DeepSpeed's own reports
 
 
 def join_processes(on_gpu: bool) -> None:
@@ -34,46 +32,11 @@ def join_processes(on_gpu: bool) -> None:
 
 
 def configuration(job: TrainingJob, from_universal: bool) -> dict[str, Any]:
-    """Return the planner's settings with what does not depend on the plan.
+    """Return the planner's settings, with what is known only now.
 
     `from_universal` says that the checkpoint to go on from was written by another number of processes.
     """
-    chosen = {key: value for key, value in job.plan.deepspeed.items() if key not in {"optimizer", "scheduler"}}
-    ours = {"stage": _stage(job)} if job.plan.launch.on_gpu else {"stage": _stage(job), **_on_processors(job)}
-    return {
-        **chosen,
-        "zero_optimization": {**chosen.get("zero_optimization", {}), **ours},
-        "bf16": {"enabled": job.settings.precision == "bf16", "check_grad_overflow": False},  # the loss's guard does
-        "data_types": {"grad_accum_dtype": "fp32"},  # else each micro-batch is rounded to bf16 on top of the last
-        "train_batch_size": job.sequences_per_step,
-        "train_micro_batch_size_per_gpu": job.plan.micro_batch,
-        "gradient_accumulation_steps": job.plan.accumulation_steps,
-        "gradient_clipping": job.settings.clip_norm,
-        "steps_per_print": _SILENT,
-        "zero_force_ds_cpu_optimizer": False,  # torch's fused AdamW needs no compiler and is as fast
-        "checkpoint": {**chosen.get("checkpoint", {}), "load_universal": from_universal},
-    }
-
-
-def _stage(job: TrainingJob) -> int:
-    """Return the stage of ZeRO that DeepSpeed runs.
-
-    Without ZeRO its bf16 (0.19.8) trains otherwise than fp32 does, by 0.02 nats after three steps of a tiny model,
-    where stages 1 to 3 keep within 0.0002. Stage 1 does the same work, and shares out the optimizer's state beside.
-    """
-    return max(job.plan.zero_stage, 1) if job.settings.precision == "bf16" else job.plan.zero_stage
-
-
-def _on_processors(job: TrainingJob) -> dict[str, Any]:
-    """Return settings that make the same training quicker without a GPU.
-
-    Gradients are gathered in buckets that fit the processor's cache, and one process has nobody to scatter them to:
-    measured at 0.81 of the processor time of DeepSpeed's own settings.
-    """
-    if _stage(job) not in {1, 2}:
-        return {}
-    settings: dict[str, Any] = {"reduce_bucket_size": _CACHED_ELEMENTS}
-    return settings if job.plan.world_size > 1 else {**settings, "reduce_scatter": False}
+    return {**job.plan.deepspeed, "checkpoint": {"load_universal": from_universal}}
 
 
 def partitions_weights(job: TrainingJob, config: dict[str, Any]) -> HfDeepSpeedConfig | None:

@@ -22,7 +22,7 @@ from pipelines.store import Store
 
 LOG = logging.getLogger(__name__)
 
-PLAN_FORM = 1  # raised when the plan's record changes, so that an older one is not read back
+PLAN_FORM = 2  # raised when the plan's record changes, so that an older one is not read back
 
 
 def plan(context: Context[LlmSpec], packed: Packed, request: RunRequest) -> TuningPlan:

@@ -77,7 +77,7 @@ def test_a_setting_that_does_not_fit_is_refused_with_the_one_that_would(asked: d
     "asked",
     [
         {"zero_stage": 3},
-        {"zero_stage": 0},
+        {"zero_stage": 0, "precision": "fp32"},
         {"offload": True},
         {"activation_checkpointing": True},
         {"micro_batch": 2},
@@ -86,8 +86,14 @@ def test_a_setting_that_does_not_fit_is_refused_with_the_one_that_would(asked: d
 )
 def test_what_the_spec_asks_for_is_kept(asked: dict[str, Any]) -> None:
     detail = plan("1.3B", known.h100(), **asked)
-    assert {name: getattr(detail, name) for name in asked} == asked
+    planned = {name: value for name, value in asked.items() if name != "precision"}
+    assert {name: getattr(detail, name) for name in planned} == planned
     assert {option.zero_stage for option in detail.alternatives} <= {asked.get("zero_stage", 1), 1, 2, 3}
+
+
+def test_bf16_without_zero_is_planned_as_the_stage_that_runs() -> None:
+    detail = plan("1.3B", known.h100(), zero_stage=0)
+    assert detail.zero_stage == detail.deepspeed["zero_optimization"]["stage"] == 1
 
 
 def test_nothing_that_fits_is_faster_than_the_plan() -> None:

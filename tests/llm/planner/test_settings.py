@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 
-from pipelines.llm.planner.settings import LARGEST_BUCKET, bucket_elements, deepspeed_settings
+from pipelines.llm.planner.settings import (
+    CACHED_BUCKET,
+    LARGEST_BUCKET,
+    bucket_elements,
+    deepspeed_settings,
+    for_processes,
+)
 from tests.llm.planner import known
 
 
-def settings(stage: int, *, offload: bool = False, on_gpu: bool = True, precision: str = "bf16") -> dict[str, Any]:
+def settings(
+    stage: int, *, offload: bool = False, on_gpu: bool = True, precision: str = "bf16", world_size: int = 8
+) -> dict[str, Any]:
     return deepspeed_settings(
-        known.shape("8B"), zero_stage=stage, offload=offload, micro_batch=2, accumulation_steps=4, world_size=8,
-        clip_norm=0.5, precision=precision, on_gpu=on_gpu,
+        known.shape("8B"), zero_stage=stage, offload=offload, micro_batch=2, accumulation_steps=4,
+        world_size=world_size, clip_norm=0.5, precision=precision, on_gpu=on_gpu,
     )  # fmt: skip
 
 
@@ -36,10 +44,34 @@ def test_offload_puts_the_optimizer_on_the_processor() -> None:
 
 
 def test_a_buffer_is_no_larger_than_what_goes_through_it() -> None:
-    assert bucket_elements(known.shape("8B")) == LARGEST_BUCKET
-    assert bucket_elements(known.shape("135M")) == 134_515_008
+    assert bucket_elements(known.shape("8B"), 2, on_gpu=True) == LARGEST_BUCKET
+    assert bucket_elements(known.shape("135M"), 2, on_gpu=True) == 134_515_008
     adapters = known.shape("135M", method="lora")
-    assert bucket_elements(adapters) == adapters.trainable
+    assert bucket_elements(adapters, 3, on_gpu=False) == adapters.trainable
+
+
+def test_on_a_processor_gradients_are_reduced_in_its_cache_and_one_process_scatters_none() -> None:
+    alone = settings(2, on_gpu=False, world_size=1)["zero_optimization"]
+    assert (alone["reduce_bucket_size"], alone["reduce_scatter"]) == (CACHED_BUCKET, False)
+    assert settings(2, on_gpu=False)["zero_optimization"]["reduce_scatter"] is True
+    assert settings(3, on_gpu=False)["zero_optimization"]["reduce_bucket_size"] == LARGEST_BUCKET
+
+
+def test_settings_for_other_processes_are_those_that_would_have_been_made_for_them() -> None:
+    for stage, on_gpu in ((0, False), (1, False), (2, False), (2, True), (3, True)):
+        made = settings(stage, on_gpu=on_gpu, world_size=8)
+        for world_size in (1, 2):
+            again = for_processes(made, 2, 4, world_size, on_gpu)
+            assert again == settings(stage, on_gpu=on_gpu, world_size=world_size)
+
+
+def test_gradients_are_summed_in_fp32_and_nobody_else_reports_or_chooses_an_optimizer() -> None:
+    for stage, offload in ((0, False), (1, False), (2, True), (3, True)):
+        made = settings(stage, offload=offload)
+        assert made["data_types"] == {"grad_accum_dtype": "fp32"}
+        assert made["bf16"]["check_grad_overflow"] is False
+        assert made["zero_force_ds_cpu_optimizer"] is False
+        assert made["steps_per_print"] > 1_000_000
 
 
 def test_deepspeed_itself_takes_every_setting() -> None:

@@ -86,9 +86,11 @@ def still() -> dict[str, Losses]:
     return {}
 
 
-@pytest.mark.parametrize("zero_stage", [0, 1, 3])
-def test_every_stage_of_zero_learns_the_same(zero_stage: int, trainer: Trainer, uninterrupted: Losses) -> None:
-    losses = trainer.train(f"zero-{zero_stage}", zero_stage=zero_stage)
+@pytest.mark.parametrize(("zero_stage", "precision"), [(0, "fp32"), (1, "bf16"), (3, "bf16")])
+def test_every_stage_of_zero_learns_the_same(
+    zero_stage: int, precision: str, trainer: Trainer, uninterrupted: Losses
+) -> None:
+    losses = trainer.train(f"zero-{zero_stage}", zero_stage=zero_stage, precision=precision)
     assert losses == pytest.approx(uninterrupted, abs=2e-3)
     assert losses[8] < losses[1] - 0.3
 
