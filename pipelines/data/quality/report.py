@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from pipelines.data.pages.templates import page_templates
 from pipelines.data.quality.pictures import Picture
 from pipelines.data.quality.wording import percent, value_words
 from pipelines.records import CheckResult, Partition, Window, sha256_of
@@ -15,14 +14,8 @@ from pipelines.spec import ModelSpec
 
 Outcome = Literal["passed", "refused", "broken"]
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("pipelines.data.quality", "."),
-    autoescape=True,  # the page shows data, and data may hold HTML
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_ENVIRONMENT.filters |= {"percent": percent, "words": value_words}
+_TEMPLATES = page_templates("pipelines.data.quality")
+_TEMPLATES.filters |= {"percent": percent, "words": value_words}
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the page as HTML: styles and pictures inside it, no scripts, nothing from elsewhere."""
-    return _ENVIRONMENT.get_template("report.html").render(report=report)
+    return _TEMPLATES.get_template("report.html").render(report=report)
 
 
 def report_key(spec: ModelSpec, partitions: Sequence[Partition]) -> str:

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from pipelines.data.pages.templates import page_templates
 
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("pipelines.llm.corpus", "."),
-    autoescape=True,  # the page shows what people typed
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_TEMPLATES = page_templates("pipelines.llm.corpus")
 
 
 @dataclass(frozen=True)
@@ -63,4 +57,4 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the page as HTML: styles inside it, no scripts, nothing from elsewhere."""
-    return _ENVIRONMENT.get_template("report.html").render(report=report)
+    return _TEMPLATES.get_template("report.html").render(report=report)
