@@ -6,6 +6,8 @@ A record names stored objects by key and carries counts for people; it never car
 from pipelines.records.base import Record, canonical_json, number_or_none, sha256_of
 from pipelines.records.monitoring import (
     Anomaly,
+    Appointed,
+    Appointee,
     ColumnDrift,
     Decided,
     JointDrift,
@@ -17,6 +19,7 @@ from pipelines.records.monitoring import (
     RetrainingRequest,
     Scored,
     ScoredPartition,
+    ScoredShard,
     ScoreRequest,
     Severity,
 )
@@ -49,6 +52,8 @@ from pipelines.records.training import (
 
 __all__ = [
     "Anomaly",
+    "Appointed",
+    "Appointee",
     "Candidate",
     "CheckResult",
     "ColumnDrift",
@@ -79,6 +84,7 @@ __all__ = [
     "ScoreRequest",
     "Scored",
     "ScoredPartition",
+    "ScoredShard",
     "SearchPlan",
     "SearchShare",
     "Severity",

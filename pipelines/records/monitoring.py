@@ -25,8 +25,33 @@ class ScoreRequest(Record):
     by: str = "unknown"
 
 
+class Appointee(Record):
+    """A version that answers rows. `ledger_sha256` is the entry by which it serves, None for one that does not."""
+
+    version: int
+    ledger_sha256: str | None
+    candidate_key: str
+    candidate_sha256: str
+
+
+class Appointed(Record):
+    """Who answers in one scoring run, fixed before its first row, so that a promotion meanwhile mixes no versions.
+
+    `requested_at` is the moment that the run is about, UTC. The challenger answers the share `canary_share` of the rows
+    that the champion answers.
+    """
+
+    model: str
+    requested_at: str
+    champion: Appointee
+    snapshot_id: str
+    canary: Appointee | None = None
+    canary_share: float = 0.0
+    shards: int = 1
+
+
 class ScoredPartition(Record):
-    """What one version answered to the rows of one partition: at most one such record for a partition and a version.
+    """What one version answered to the rows of one partition: at most one such record for partition, version and role.
 
     `partition_sha256` is the content that was scored. `role` is `canary` where a challenger answered a share of the
     rows beside the champion.
@@ -41,6 +66,14 @@ class ScoredPartition(Record):
     num_rows: int
     size_bytes: int
     requested_at: str
+
+
+class ScoredShard(Record):
+    """What one of a run's mapped tasks did: its share of the partitions, in order of their names."""
+
+    model: str
+    shard: int
+    partitions: tuple[ScoredPartition, ...]
 
 
 class Scored(Record):
@@ -129,12 +162,15 @@ class Anomaly(Record):
 class MonitoringReport(Record):
     """What monitoring found in one window (a partition of the source), as far as it was known at `as_of`.
 
-    `num_new_labelled_rows` counts the labelled rows since the champion's snapshot: what a retraining would learn from.
+    `champion_version` is the version that scored the window. `num_new_labelled_rows` counts the labelled rows since the
+    serving champion's snapshot: what a retraining would learn from. `inputs_sha256` is the hash of all that the report
+    is computed from, so that looking again at the same gives the same report.
     """
 
     model: str
     window_name: str
     as_of: str
+    inputs_sha256: str
     champion_version: int
     champion_ledger_sha256: str
     reference: str

@@ -33,13 +33,18 @@ class Inconsistency(NamedTuple):
 def inconsistencies(spec: ModelSpec) -> list[Inconsistency]:
     """Return every contradiction in a spec whose single values are all right."""
     own = _training(spec) if isinstance(spec, ClassicSpec) else _fine_tuning(spec) if isinstance(spec, LlmSpec) else ()
-    return [*_schedule(spec), *_source(spec), *_holdout(spec), *own, *_gates(spec)]
+    return [*_schedule(spec), *_source(spec), *_holdout(spec), *own, *_gates(spec), *_watching(spec)]
 
 
 def _schedule(spec: ModelSpec) -> Iterator[Inconsistency]:
     schedule = spec.schedule
-    if schedule.cron is not None and (reason := _cron_problem(schedule.cron)):
-        yield Inconsistency(("schedule", "cron"), repr(schedule.cron), reason)
+    for section, cron in (
+        ("schedule", schedule.cron),
+        ("scoring", spec.scoring.cron),
+        ("monitoring", spec.monitoring.cron),
+    ):
+        if cron is not None and (reason := _cron_problem(cron)):
+            yield Inconsistency((section, "cron"), repr(cron), reason)
     times = {key: _instant(getattr(schedule, key)) for key in ("data_start", "data_end")}
     for key, time in times.items():
         if time is None and (text := getattr(schedule, key)) is not None:
@@ -171,6 +176,23 @@ def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
     if all(rule.slice is not None or not rule.holds_without_champion for rule in gates.rules):
         allowed = "a minimum or maximum on all rows: the first model has no champion to be held to"
         yield Inconsistency(("gates", "rules"), "only rules against the champion or on slices", allowed)
+
+
+def _watching(spec: ModelSpec) -> Iterator[Inconsistency]:
+    metric = spec.monitoring.performance.metric
+    if metric is not None and metric not in spec.metrics:
+        yield Inconsistency(("monitoring", "performance", "metric"), repr(metric), choices(metric, spec.metrics))
+    columns, known = spec.monitoring.drift.columns, set(spec.source_columns)
+    for index, column in enumerate(columns):
+        if column not in known:
+            place: Path = ("monitoring", "drift", "columns", index)
+            yield Inconsistency(place, repr(column), choices(column, spec.source_columns))
+    yield from _repeated(columns, ("monitoring", "drift", "columns"))
+    retraining = spec.retraining
+    if retraining.budget is not None and isinstance(spec, LlmSpec):
+        yield Inconsistency(("retraining", "budget"), "a budget", "nothing: a fine-tuning is bounded by its steps")
+    if retraining.weekly_gpu_hours is not None and not isinstance(spec, LlmSpec):
+        yield Inconsistency(("retraining", "weekly_gpu_hours"), "a bound", "nothing: only a fine-tuning takes GPUs")
 
 
 def _rule(rule: GateRule, metrics: Sequence[str], place: Path) -> Iterator[Inconsistency]:

@@ -78,6 +78,9 @@ class Monitoring(Section):
     """When and how what was scored is compared with what was trained on."""
 
     cron: str | None = Field(None, description="Cron expression in UTC; without it monitoring follows each scoring.")
+    label_delay_days: float = Field(
+        0.0, ge=0, description="Days after a row's time until its label is known; a replay holds labels back as long."
+    )
     drift: Drift = Field(Drift(), description="When a column counts as drifted.")
     performance: Performance = Field(Performance(), description="When the champion counts as having become worse.")
     anomalies: Anomalies = Field(Anomalies(), description="What raises an alarm.")

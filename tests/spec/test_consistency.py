@@ -10,6 +10,7 @@ import pytest
 from pipelines.spec import ClassicSpec
 from pipelines.spec.consistency import inconsistencies
 from pipelines.spec.document import dotted
+from pipelines.spec.training import METRICS_BY_TASK
 
 RIGHT: dict[str, Any] = {
     "kind": "classic",
@@ -175,6 +176,30 @@ BEFORE_THE_ANSWER = "columns known before the answer is"
                 "'weekly'",
                 "5 fields: minute, hour, day of month, month, day of week; such as '0 6 * * 1'",
             ),
+        ),
+        (
+            {"scoring": {"cron": "weekly"}},
+            (
+                "scoring.cron",
+                "'weekly'",
+                "5 fields: minute, hour, day of month, month, day of week; such as '0 6 * * 1'",
+            ),
+        ),
+        (
+            {"monitoring": {"performance": {"metric": "roc_acu"}}},
+            (
+                "monitoring.performance.metric",
+                "'roc_acu'",
+                "did you mean 'roc_auc'? One of: " + ", ".join(METRICS_BY_TASK["binary"]),
+            ),
+        ),
+        (
+            {"monitoring": {"drift": {"columns": ["x", "xx"]}}},
+            ("monitoring.drift.columns[1]", "'xx'", "did you mean 'x'? One of: at, id, y, x, z"),
+        ),
+        (
+            {"retraining": {"weekly_gpu_hours": 5}},
+            ("retraining.weekly_gpu_hours", "a bound", "nothing: only a fine-tuning takes GPUs"),
         ),
     ],
 )
