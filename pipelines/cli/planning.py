@@ -13,6 +13,7 @@ from pipelines.errors import UsageError
 from pipelines.spec import LlmSpec, load_environment, load_model
 
 MOST_LINES = 24  # of the table; --json has all
+MOST_TRAININGS = 10  # that are shown with their forecasts; --json has all
 PARTS = ("weights", "gradients", "optimizer", "activations", "buffers", "baseline", "host")
 
 
@@ -25,7 +26,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def run_plan(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the plan with every other way; raises `UsageError` where none fits."""
+    """Return the plan with every other way, and how earlier forecasts did; raises `UsageError` where none fits."""
     spec = load_model(options.model)
     if options.sequences is not None and options.sequences < 1:
         raise UsageError(f"--sequences: found {options.sequences}; allowed: 1 or more. Nothing was planned.")
@@ -35,11 +36,13 @@ def run_plan(options: argparse.Namespace) -> dict[str, Any]:
             "fine-tuning is planned. Nothing was planned."
         )
     from pipelines.steps.context import Context
+    from pipelines.steps.llm.forecasts import past_forecasts
     from pipelines.steps.llm.preview import preview
     from pipelines.store import open_store
 
     environment = load_environment()
-    return preview(Context(spec, environment, open_store(environment.store)), options.sequences)
+    context = Context(spec, environment, open_store(environment.store))
+    return {**preview(context, options.sequences), "forecasts": past_forecasts(context)}
 
 
 def show_plan(answer: dict[str, Any]) -> None:
@@ -69,6 +72,35 @@ def show_plan(answer: dict[str, Any]) -> None:
         f"{plan['forecast_seconds'] / 3600:.2f} hours, cost {plan['cost']:.2f}. '>' is the plan; 'again' is activation "
         "checkpointing; batch is sequences at once x accumulation."
     )
+    _show_forecasts(answer["forecasts"])
+
+
+def _show_forecasts(forecasts: dict[str, Any]) -> None:
+    """Print how the planner did before, newest first, where the ledger knows of trainings."""
+    console, trainings = open_console(), forecasts["trainings"]
+    for problem in forecasts["problems"]:
+        console.print(f"a training's figures cannot be read: {escape(problem)}")
+    if not trainings:
+        return
+    table = Table("version", "GB forecast", "measured", "error", "s/step forecast", "measured", "error", box=None)
+    for one in trainings[:MOST_TRAININGS]:
+        table.add_row(
+            str(one["version"]),
+            f"{one['forecast_bytes'] / 1e9:.2f}",
+            f"{one['peak_bytes'] / 1e9:.2f}",
+            _percent(one["memory_error"], "+"),
+            f"{one['forecast_step_seconds']:.2f}",
+            "" if one["step_seconds"] is None else f"{one['step_seconds']:.2f}",
+            _percent(one["time_error"], "+"),
+        )
+    console.print("\nHow earlier forecasts did:")
+    console.print(table)
+    memory, time = (_percent(forecasts[f"median_{name}_error"]) or "unknown" for name in ("memory", "time"))
+    console.print(f"median error of {len(trainings)} training(s): memory {memory}, time {time}")
+
+
+def _percent(share: float | None, sign: str = "") -> str:
+    return "" if share is None else f"{100 * share:{sign}.0f} %"
 
 
 def _sorted(options: list[dict[str, Any]]) -> list[dict[str, Any]]:

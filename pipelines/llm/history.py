@@ -32,8 +32,8 @@ class Training(Record):
     """A training that is done; with plan, corpus and code it can be replayed.
 
     `steps` and `looks` are those of the last start: where `resumed_from` is a step, earlier ones are in MLflow alone.
-    `peak_bytes` is the most that one process held. What was forecast stands beside what was measured; a step's seconds
-    are the median.
+    `peak_bytes` is the most that one process held; on a GPU, what torch counts. What was forecast stands beside what
+    was measured; a step's seconds are the median.
     """
 
     plan_id: str
@@ -93,7 +93,7 @@ class History:
             tokens_per_second=round(done["tokens"] / max(done["seconds"], 1e-9), 3),
             seconds=round(seconds, 3),
             peak_bytes=done["peak_bytes"],
-            forecast_bytes=job.plan.forecast_bytes_per_process,
+            forecast_bytes=job.plan.forecast_measured_bytes,
             step_seconds=self._median_seconds(),
             forecast_step_seconds=job.plan.forecast_step_seconds,
             steps=tuple(self._steps),

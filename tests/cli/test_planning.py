@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.cli import main
+from pipelines.cli.planning import _show_forecasts
 from pipelines.spec import Environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,3 +88,21 @@ def test_a_number_of_sequences_that_is_none_ends_with_2(write_spec: Any, capsys:
     write_spec("{}")
     assert main(["plan", "toy", "--sequences", "0"]) == 2
     assert "--sequences: found 0" in capsys.readouterr().err
+
+
+def test_how_earlier_forecasts_did_is_shown_with_the_median_error(capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"version": 2, "forecast_bytes": 1.1e9, "peak_bytes": 1e9, "memory_error": 0.1}
+    training = {**one, "forecast_step_seconds": 0.9, "step_seconds": 1.0, "time_error": -0.1}
+    _show_forecasts(
+        {"trainings": [training], "median_memory_error": 0.1, "median_time_error": 0.1, "problems": ["version 1: gone"]}
+    )
+    problem, *_, line, summary = capsys.readouterr().out.splitlines()
+    assert "version 1: gone" in problem
+    assert line.split() == ["2", "1.10", "1.00", "+10", "%", "0.90", "1.00", "-10", "%"]
+    assert summary == "median error of 1 training(s): memory 10 %, time 10 %"
+
+
+def test_the_plan_as_json_has_the_score_of_earlier_ones(write_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    write_spec("{memory_bytes: 4000000000, threads: 1}")
+    assert main(["plan", "toy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["forecasts"]["trainings"] == []

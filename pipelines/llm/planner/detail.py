@@ -123,3 +123,8 @@ class TrainingPlanDetail(Record):
     def forecast_bytes_per_process(self) -> int:
         """The most bytes that a process should hold on its device."""
         return self.memory.device
+
+    @property
+    def forecast_measured_bytes(self) -> int:
+        """The part of it that is measured: on a GPU what torch counts, else the whole process."""
+        return self.memory.tensors if self.launch.on_gpu else self.memory.device
