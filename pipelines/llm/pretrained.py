@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import DataError, UsageError
-from pipelines.llm.trees import list_files, tree_sha256
 from pipelines.spec.fine_tuning import Pretrained
+from pipelines.store.trees import list_files, tree_sha256
 
 LOG = logging.getLogger(__name__)
 

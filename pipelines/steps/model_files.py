@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipelines.llm.pretrained import check_model_folder
-from pipelines.llm.trees import MANIFEST, fetch_tree
 from pipelines.store import Store
+from pipelines.store.trees import MANIFEST, fetch_tree
 from pipelines.store.verified import fetch_verified
 
 

@@ -77,10 +77,10 @@ def _beside_control(home: Path, good: Any, environment: Any, store: Any) -> floa
     from pipelines.llm.evaluation.measuring import measure_all
     from pipelines.llm.evaluation.scores import score_model
     from pipelines.llm.pretrained import open_pretrained
-    from pipelines.llm.trees import fetch_tree
     from pipelines.records import Candidate
     from pipelines.spec import load_model
     from pipelines.spec.corpus import Corpus
+    from pipelines.store.trees import fetch_tree
 
     spec: Any = load_model("python_helper")
     source = {"type": "files", "paths": [str(_write_passages(home))], "format": "jsonl", "partition_by": "none"}

@@ -11,11 +11,11 @@ import pytest
 
 from pipelines.llm.chat_model import ChatModel
 from pipelines.llm.packaging import store_package
-from pipelines.llm.trees import MANIFEST, fetch_tree, store_tree
 from pipelines.records import Candidate
 from pipelines.registry.versions import check_version, create_version_at
 from pipelines.spec import Environment
 from pipelines.store.files import FileStore
+from pipelines.store.trees import MANIFEST, fetch_tree, store_tree
 
 ASKED = {"messages": [{"role": "user", "content": "What is a list?"}], "max_tokens": 5}
 

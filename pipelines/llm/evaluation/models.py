@@ -11,10 +11,10 @@ from pipelines.errors import IntegrityError
 from pipelines.llm.evaluation.language_model import LanguageModel
 from pipelines.llm.evaluation.scores import Part, Score, score_model
 from pipelines.llm.pretrained import PretrainedFolder
-from pipelines.llm.trees import fetch_tree, read_tree
 from pipelines.records import Candidate, LedgerEntry
 from pipelines.registry.champion import champion_against, whole_champion
 from pipelines.store import Store
+from pipelines.store.trees import fetch_tree, read_tree
 
 CONTENT_COLUMN = "content_sha256"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pipelines.llm.packaging import store_package
-from pipelines.llm.trees import MANIFEST, read_tree
 from pipelines.records import Judged, Registered
 from pipelines.registry import versions
 from pipelines.registry.evidence import Evidence
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.steps.registering import card_of, papers_of, register_once, version_tags
+from pipelines.store.trees import MANIFEST, read_tree
 
 
 def register(context: Context[LlmSpec], judged: Judged) -> Registered:

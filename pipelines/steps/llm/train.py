@@ -18,7 +18,6 @@ from pipelines.llm.launcher import launch
 from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.planner.detail import TrainingPlanDetail
 from pipelines.llm.pretrained import PretrainedFolder, open_pretrained
-from pipelines.llm.trees import store_tree
 from pipelines.records import Candidate, Packed, TuningPlan
 from pipelines.registry import runs
 from pipelines.registry.provenance import code_commit, environment_sha256
@@ -26,6 +25,7 @@ from pipelines.spec import LlmSpec
 from pipelines.steps.candidates import made_once
 from pipelines.steps.context import Context
 from pipelines.store.base import Store
+from pipelines.store.trees import store_tree
 from pipelines.store.verified import fetch_verified, read_record, write_record
 
 LOG = logging.getLogger(__name__)

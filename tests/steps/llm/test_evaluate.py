@@ -24,7 +24,6 @@ from pipelines.llm.history import Training
 from pipelines.llm.packing.canaries import make_canaries
 from pipelines.llm.packing.manifest import LeftOut, PackedManifest
 from pipelines.llm.pretrained import open_pretrained
-from pipelines.llm.trees import store_tree
 from pipelines.records import Candidate, Evaluation, LedgerEntry, Partition, SnapshotRef, Validated, Window, sha256_of
 from pipelines.registry import runs
 from pipelines.registry.ledger import append_entry, read_ledger
@@ -37,6 +36,7 @@ from pipelines.steps.headlines import headline
 from pipelines.steps.llm.evaluate import evaluate
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
+from pipelines.store.trees import store_tree
 from pipelines.store.verified import read_record, write_record
 
 SPEC: dict[str, Any] = {

@@ -19,7 +19,6 @@ from pipelines.llm.history import Training
 from pipelines.llm.packing.manifest import LeftOut, PackedFile, PackedManifest
 from pipelines.llm.pretrained import open_pretrained
 from pipelines.llm.sequences import MANIFEST, TRAIN, VALIDATION
-from pipelines.llm.trees import fetch_tree, read_tree
 from pipelines.records import Packed, RunRequest, SnapshotRef, TuningPlan
 from pipelines.registry.connection import connect
 from pipelines.spec import Environment, LlmSpec
@@ -27,6 +26,7 @@ from pipelines.steps.context import Context
 from pipelines.steps.llm.plan import plan
 from pipelines.steps.llm.train import train
 from pipelines.store.memory import MemoryStore
+from pipelines.store.trees import fetch_tree, read_tree
 from pipelines.store.verified import read_record
 from tests.llm.training import LENGTH, NUM_TRAIN, NUM_VALIDATION, write_packed
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import IntegrityError, ObjectMissing
-from pipelines.llm.trees import fetch_tree, store_tree
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
+from pipelines.store.trees import fetch_tree, store_tree
 
 
 def test_a_model_comes_back_as_it_was_stored(tiny_model: Path) -> None:
