@@ -31,6 +31,10 @@ PLAIN = frozenset(
         "TANDEM_TEST_EXAMPLES",
         "TANDEM_TEST_POINTS",
         "TANDEM_CODE_COMMIT",
+        "TANDEM_EVENTS_SECRET",
+        "TANDEM_EVENTS_QUEUE",
+        "TANDEM_AIRFLOW_USER",
+        "TANDEM_AIRFLOW_PASSWORD",
     }
 )
 """Variables with a meaning of their own, which set no value of the environment."""
