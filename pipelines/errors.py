@@ -9,9 +9,11 @@
     │   ├── PromotionRefused    the verdict does not fit what is to be promoted, or somebody else was first
     │   ├── RollbackRefused     the version asked for never served, or already serves
     │   ├── TrainingDiverged    the loss is no number, has exploded, or does not start where the pretrained model stands
-    │   └── HoldoutRefused      training code asked for rows that are kept from it
+    │   ├── HoldoutRefused      training code asked for rows that are kept from it
+    │   └── ScoringRefused      no version serves, so that nobody can answer
     └── Fault                   exit 3: something outside is broken; a retry may help
         ├── DataError           the source's data cannot be read or used at all
+        │   └── NoRows          the source has no rows in the window that is asked for
         ├── CheckBroken         a quality check crashed: neither good data nor bad data is shown
         ├── TrainingError       no configuration could be fitted, or a training process ended before its work was done
         ├── IntegrityError      stored bytes are not the bytes that were written
@@ -101,12 +103,20 @@ class HoldoutRefused(Refused):
     """Training code asked for rows that are kept from it."""
 
 
+class ScoringRefused(Refused):
+    """No version serves, so that nobody can answer."""
+
+
 class Fault(TandemError):
     """Something outside is broken."""
 
 
 class DataError(Fault):
     """The source's data cannot be read or used at all."""
+
+
+class NoRows(DataError):
+    """The source has no rows in the window that is asked for."""
 
 
 class CheckBroken(Fault):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.data.windows import bounds, described
-from pipelines.errors import DataError, UsageError
+from pipelines.errors import NoRows, UsageError
 from pipelines.records import Window
 
 
@@ -28,7 +28,7 @@ def in_window(
 
     Raises:
         UsageError: If the window has a bound and the rows have no time.
-        DataError: While reading, if there is no row at all, or none with a time in the window.
+        NoRows: While reading, if there is no row at all, or none with a time in the window.
     """
     start, end = bounds(window)
     if time_column is None and (start is not None or end is not None):
@@ -59,9 +59,9 @@ def _kept(
         num_dated += batch.num_rows - times.null_count
         yield batch
     if not num_read:
-        raise DataError(f"{origin} gave no rows {described(window)}: there is no new data. Nothing was ingested.")
+        raise NoRows(f"{origin} gave no rows {described(window)}: there is no new data. Nothing was ingested.")
     if time_column is not None and not num_dated:
-        raise DataError(
+        raise NoRows(
             f"None of the {num_read} rows of {origin} has a {time_column!r} {described(window)}; found {first} to "
             f"{last}. There is no new data. Nothing was ingested."
         )
