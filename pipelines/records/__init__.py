@@ -3,7 +3,8 @@
 A record names stored objects by key and carries counts for people; it never carries rows, arrays or fitted models.
 """
 
-from pipelines.records.base import Record, canonical_json, number_or_none, sha256_of
+from pipelines.records.base import Record, Sealed, canonical_json, number_or_none, sha256_of
+from pipelines.records.decisions import BegunRun, DecisionEntry, DecisionState, PendingRun
 from pipelines.records.monitoring import (
     Anomaly,
     Appointed,
@@ -54,10 +55,13 @@ __all__ = [
     "Anomaly",
     "Appointed",
     "Appointee",
+    "BegunRun",
     "Candidate",
     "CheckResult",
     "ColumnDrift",
     "Decided",
+    "DecisionEntry",
+    "DecisionState",
     "Evaluation",
     "Ingested",
     "JointDrift",
@@ -72,6 +76,7 @@ __all__ = [
     "PairedDifference",
     "Partition",
     "PartitionChange",
+    "PendingRun",
     "PerformanceValue",
     "Promoted",
     "Reason",
@@ -85,6 +90,7 @@ __all__ = [
     "Scored",
     "ScoredPartition",
     "ScoredShard",
+    "Sealed",
     "SearchPlan",
     "SearchShare",
     "Severity",

@@ -51,3 +51,11 @@ class Record(BaseModel):
     def from_dict(cls, value: Any) -> Self:
         """Return the record that `to_dict` wrote."""
         return cls.model_validate(value)
+
+
+class Sealed(Record):
+    """An entry of a model's hash chain: entry `seq`, from 1 on, names the hash of the one before it."""
+
+    seq: int
+    previous_sha256: str | None
+    model: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.records.base import Record
+from pipelines.records.base import Record, Sealed
 
 Outcome = Literal["promote", "hold", "reject"]
 
@@ -17,13 +17,19 @@ class Window(Record):
 
 
 class RunRequest(Record):
-    """What a person or an event asks of one training run; what is None comes from the spec."""
+    """What a person or an event asks of one training run; what is None comes from the spec.
+
+    `run_id` tells it from all other runs of the model. `as_of` is the moment that it is about, UTC, ISO 8601: the
+    present where it is None. A replay sets it.
+    """
 
     window: Window = Window()
     budget_seconds: float | None = None
     budget_trials: int | None = None
     note: str = ""
     by: str = "unknown"
+    run_id: str = ""
+    as_of: str | None = None
 
 
 class Partition(Record):
@@ -280,15 +286,12 @@ class Registered(Record):
     version: int
 
 
-class LedgerEntry(Record):
-    """One line of a model's ledger; `previous_sha256` is the hash of the entry before it, which makes the chain.
+class LedgerEntry(Sealed):
+    """One line of a model's ledger.
 
     For `promote` and `roll_back`, `version` serves from `at` on. `at` is UTC, ISO 8601.
     """
 
-    seq: int
-    previous_sha256: str | None
-    model: str
     action: Literal["promote", "roll_back"]
     version: int
     candidate_key: str
