@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.llm.history import Training
+from pipelines.llm.keys import packed_key, plan_key
 from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.planner.detail import TrainingPlanDetail
-from pipelines.llm.sequences import MANIFEST
 from pipelines.records import Candidate
 from pipelines.registry.chain import Chain
 from pipelines.steps.context import Context
@@ -21,24 +21,25 @@ def follow_tuning(context: Context, chain: Chain, candidate: Candidate) -> None:
     training = chain.follow("training record", lambda: read_record(store, key, Training), _training_says, key)
     if training is None:
         return
-    plan_key = f"{model}/plans/{training.plan_id}.json"
+    plan = plan_key(model, training.plan_id)
     chain.follow(
         "plan",
-        lambda: read_record(store, plan_key, TrainingPlanDetail, training.plan_sha256),
-        lambda plan: {"zero_stage": plan.zero_stage, "num_steps": plan.num_steps, "deepspeed": plan.deepspeed},
-        plan_key,
+        lambda: read_record(store, plan, TrainingPlanDetail, training.plan_sha256),
+        lambda found: {"zero_stage": found.zero_stage, "num_steps": found.num_steps, "deepspeed": found.deepspeed},
+        plan,
         training.plan_sha256,
     )
-    folder = f"{model}/packed/{training.packed_sha256}"
+    sha256 = training.packed_sha256
+    manifest = packed_key(model, sha256)
     packed = chain.follow(
         "packed corpus",
-        lambda: read_record(store, f"{folder}/{MANIFEST}", PackedManifest, training.packed_sha256),
+        lambda: read_record(store, manifest, PackedManifest, sha256),
         lambda found: {"snapshot_id": found.snapshot_id, "left_out": found.left_out.to_dict()},
-        f"{folder}/{MANIFEST}",
-        training.packed_sha256,
+        manifest,
+        sha256,
     )
     for file in packed.files if packed else ():
-        follow_file(context, chain, f"packed {file.path}", f"{folder}/{file.path}", file.content_sha256)
+        follow_file(context, chain, f"packed {file.path}", packed_key(model, sha256, file.path), file.content_sha256)
 
 
 def _training_says(training: Training) -> dict[str, Any]:

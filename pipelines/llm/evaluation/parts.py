@@ -11,9 +11,9 @@ from pipelines.llm.evaluation.holdout import HeldOut, answer_loss
 from pipelines.llm.evaluation.safety import safety
 from pipelines.llm.evaluation.scores import Part
 from pipelines.llm.history import Training
+from pipelines.llm.keys import packed_key
 from pipelines.llm.packing.canaries import Canary
 from pipelines.llm.packing.manifest import PackedManifest
-from pipelines.llm.sequences import MANIFEST
 from pipelines.records import Candidate
 from pipelines.spec import LlmSpec
 from pipelines.store import Store
@@ -47,5 +47,4 @@ def parts_of(spec: LlmSpec, items: Sequence[HeldOut], canaries: Sequence[Canary]
 def read_canaries(store: Store, candidate: Candidate) -> tuple[Canary, ...]:
     """Return what was planted in the corpus that a candidate learnt. Raises `ObjectMissing`, `IntegrityError`."""
     sha256 = read_record(store, candidate.training_key, Training).packed_sha256
-    key = f"{candidate.model}/packed/{sha256}/{MANIFEST}"
-    return read_record(store, key, PackedManifest, sha256).canaries
+    return read_record(store, packed_key(candidate.model, sha256), PackedManifest, sha256).canaries

@@ -13,12 +13,12 @@ from pipelines.llm.corpus.conversations import Conversation
 from pipelines.llm.corpus.overlap import Overlap, texts_of
 from pipelines.llm.corpus.preparing import kept
 from pipelines.llm.corpus.report import render
+from pipelines.llm.keys import packed_key
 from pipelines.llm.packing.encoding import ChatEncoder
 from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.packing.packing import COLUMNS, PackedCorpus, pack_corpus
 from pipelines.llm.packing.page import packed_report
 from pipelines.llm.pretrained import open_pretrained
-from pipelines.llm.sequences import MANIFEST
 from pipelines.llm.suites import suite_texts
 from pipelines.records import Packed, SnapshotRef
 from pipelines.spec import LlmSpec
@@ -64,11 +64,10 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
             false_positive_rate=found.false_positive_rate,
             canaries=corpus.canaries,
         )
-        prefix = f"{spec.name}/packed/{manifest.sha256}"
-        _upload(store, prefix, folder, manifest)
+        _upload(store, folder, manifest)
     report_key = f"{spec.name}/reports/packed/{manifest.sha256}.html"
     store.write(report_key, render(packed_report(spec, manifest, found, corpus.lengths)).encode())
-    return _packed(snapshot, manifest, corpus, f"{prefix}/{MANIFEST}", report_key)
+    return _packed(snapshot, manifest, corpus, report_key)
 
 
 def _held_out_texts(store: Store, snapshot: SnapshotRef, spec: LlmSpec) -> Iterator[str]:
@@ -89,21 +88,19 @@ def _settings(spec: LlmSpec) -> dict[str, object]:
     }
 
 
-def _upload(store: Store, prefix: str, folder: Path, manifest: PackedManifest) -> None:
+def _upload(store: Store, folder: Path, manifest: PackedManifest) -> None:
     """Store the files, then the manifest that names them: with it the packed corpus exists."""
     for file in manifest.files:
-        upload_once(store, f"{prefix}/{file.path}", folder / file.path)
-    store.write(f"{prefix}/{MANIFEST}", manifest.to_bytes())
+        upload_once(store, packed_key(manifest.model, manifest.sha256, file.path), folder / file.path)
+    store.write(packed_key(manifest.model, manifest.sha256), manifest.to_bytes())
 
 
-def _packed(
-    snapshot: SnapshotRef, manifest: PackedManifest, corpus: PackedCorpus, manifest_key: str, report_key: str
-) -> Packed:
+def _packed(snapshot: SnapshotRef, manifest: PackedManifest, corpus: PackedCorpus, report_key: str) -> Packed:
     train, validation = manifest.files
     return Packed(
         model=manifest.model,
         snapshot=snapshot,
-        manifest_key=manifest_key,
+        manifest_key=packed_key(manifest.model, manifest.sha256),
         manifest_sha256=manifest.sha256,
         pretrained_sha256=manifest.pretrained_sha256,
         sequence_length=manifest.sequence_length,

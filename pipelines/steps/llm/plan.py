@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.errors import IntegrityError, ObjectExists, UsageError
+from pipelines.llm.keys import plan_key
 from pipelines.llm.planner.choose import choose
 from pipelines.llm.planner.detail import TrainingPlanDetail
 from pipelines.llm.planner.machine import Machine, describe_machine
@@ -43,7 +44,7 @@ def plan(context: Context[LlmSpec], packed: Packed, request: RunRequest) -> Tuni
         )
     machine = describe_machine(spec.hardware, home)
     identity = plan_identity(spec, packed, machine)
-    key = f"{spec.name}/plans/{identity[:32]}.json"  # half a hash: it names the question, not these bytes
+    key = plan_key(spec.name, identity[:32])  # half a hash: it names the question, not these bytes
     detail = _read(context.store, key) or _write(context.store, key, _choose(spec, pretrained, machine, packed))
     LOG.info("%s", headline(detail))
     run_id = _open_run(context, packed, identity, detail, request)
