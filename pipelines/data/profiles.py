@@ -45,13 +45,17 @@ class NumberProfile(Record):
 
 
 class TextProfile(Record):
-    """Texts, and booleans as 'true' and 'false': their lengths in characters and the frequent ones."""
+    """Texts, and booleans as 'true' and 'false': their lengths in characters and the frequent ones.
+
+    `lengths` is an encoded `QuantileSummary`; None in a profile that was stored before lengths were summarised.
+    """
 
     count: int
     shortest: int | None
     longest: int | None
     total_length: int
     frequent: str
+    lengths: str | None = None
 
     def top(self, limit: int = 20) -> list[tuple[str, int]]:
         """Return the most frequent values, cut to 80 characters, and the rows that hold each."""
@@ -149,10 +153,14 @@ def _merge_numbers(parts: Sequence[NumberProfile]) -> NumberProfile:
 
 
 def _merge_texts(parts: Sequence[TextProfile]) -> TextProfile:
+    lengths = [part.lengths for part in parts if part.lengths is not None]
     return TextProfile(
         count=sum(part.count for part in parts),
         shortest=min((part.shortest for part in parts if part.shortest is not None), default=None),
         longest=max((part.longest for part in parts if part.longest is not None), default=None),
         total_length=sum(part.total_length for part in parts),
         frequent=FrequentSketch.merged([part.frequent for part in parts]).encode(),
+        lengths=merge_summaries([QuantileSummary.decode(text) for text in lengths]).encode()
+        if len(lengths) == len(parts)
+        else None,
     )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipelines.data.moments import moments_of
 from pipelines.data.parquet import ROW_GROUP_ROWS
 from pipelines.data.profiles import ColumnProfile, Family, NumberProfile, Profile, TextProfile, merge_columns
-from pipelines.data.quantiles import BUFFER_POINTS, merge_summaries, summarise
+from pipelines.data.quantiles import BUFFER_POINTS, QuantileSummary, merge_summaries, summarise
 from pipelines.data.sketches import DistinctSketch, FrequentSketch
 from pipelines.records import number_or_none
 
@@ -125,4 +125,11 @@ def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
         longest=pc.max(lengths).as_py(),
         total_length=pc.sum(pc.multiply(lengths.cast(pa.int64()), counts)).as_py(),
         frequent=frequent.encode(),
+        lengths=_lengths(np.asarray(lengths, np.float64), np.asarray(counts, np.int64)).encode(),
     )
+
+
+def _lengths(lengths: Floats, counts: npt.NDArray[np.int64]) -> QuantileSummary:
+    values, places = np.unique(lengths, return_inverse=True)
+    weights = np.bincount(places, weights=counts, minlength=values.size).astype(np.int64)
+    return merge_summaries([QuantileSummary(values, weights, 0)], BUFFER_POINTS)

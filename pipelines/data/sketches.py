@@ -73,6 +73,17 @@ class FrequentSketch:
         rows = [(text, int(estimate)) for text, estimate, _low, _high in found]
         return sorted(rows, key=lambda pair: (-pair[1], pair[0]))[:limit]
 
+    def bounds(self) -> tuple[dict[str, tuple[int, int]], int]:
+        """Return the least and the most rows that hold each text still counted, and the most that any other can have.
+
+        Up to 768 distinct texts least and most are the same, and there is no other.
+        """
+        found = self._sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES)
+        bounds = {text: (int(low), int(high)) for text, _estimate, low, high in found}
+        if not bounds:
+            return bounds, int(self._sketch.total_weight * self._sketch.epsilon)
+        return bounds, max(high - low for low, high in bounds.values())
+
     def encode(self) -> str:
         """Return the sketch as base64 text."""
         return base64.b64encode(self._sketch.serialize()).decode()
