@@ -105,6 +105,8 @@ class ColumnDrift(Record):
     both from 0 to 1; None where one side has no value. `psi` is shown and decides nothing. `q_value` is the p-value
     after Benjamini and Hochberg over all columns. `drifted`: far and significant in this window. `persistent`: in as
     many of the last windows as the spec asks for. `weight` is the share of the champion's feature importance.
+    `usual_distance` is the largest distance of one of the training's own partitions from the others, such as that of
+    the day of the month; no nearer distance is drift. None where it is not known.
     """
 
     column: str
@@ -120,6 +122,7 @@ class ColumnDrift(Record):
     weight: float
     num_rows: int
     num_reference_rows: int
+    usual_distance: float | None = None
 
 
 class JointDrift(Record):
