@@ -1,32 +1,24 @@
 """The ledger: an append-only, hash-chained record of which version served when, why, and by whose hand.
 
-Entry N is the object `<model>/ledger/<N, eight digits>.json`, put only if absent: of any number of promoters exactly
-one writes it. It holds the canonical JSON of `{"entry": …, "sha256": …}`: each entry names the hash of the one before
-it, and its own hash seals the last one, which no successor names yet.
-
-What this shows: any entry altered, taken from the middle, put in another's place or written in another form. What it
-cannot show by itself: a last entry taken away whole, or a tail rewritten by somebody who can write to the store and
-computes the hashes anew. `pipelines.registry.alias` therefore leaves the ledger's head in MLflow as a witness, and each
-evaluation names the entry of the champion it was held against. Who would rewrite history unseen must be able to write
-to the store and to MLflow both; from somebody who can, nothing here protects.
+It is a `SealedChain` in the folder `<model>/ledger`. What such a chain cannot show by itself is a last entry taken away
+whole, or a rewritten tail. `pipelines.registry.alias` therefore leaves the ledger's head in MLflow as a witness, and
+each evaluation names the entry of the champion it was held against. Who would rewrite history unseen must be able to
+write to the store and to MLflow both; from somebody who can, nothing here protects.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
-
-from pipelines.errors import IntegrityError, ObjectExists, ObjectMissing, PromotionRefused, Refused, RollbackRefused
-from pipelines.records import LedgerEntry, canonical_json
+from pipelines.errors import IntegrityError, PromotionRefused, Refused, RollbackRefused
+from pipelines.records import LedgerEntry
+from pipelines.registry.sealed import SealedChain
 from pipelines.store.base import Store
 
 Action = Literal["promote", "roll_back"]
-READERS = 16
+_CHAIN = SealedChain(LedgerEntry, "ledger", "Ledger entry", "in the ledger")
 
 
 def entry_key(model: str, seq: int) -> str:
@@ -35,7 +27,7 @@ def entry_key(model: str, seq: int) -> str:
     >>> entry_key("flight_delay", 1)
     'flight_delay/ledger/00000001.json'
     """
-    return f"{model}/ledger/{seq:08d}.json"
+    return _CHAIN.key(model, seq)
 
 
 def read_ledger(store: Store, model: str) -> list[LedgerEntry]:
@@ -45,12 +37,7 @@ def read_ledger(store: Store, model: str) -> list[LedgerEntry]:
         IntegrityError: Names the first bad entry, what was expected and what was found.
         StoreError: If the store does not answer.
     """
-    entries: list[LedgerEntry] = []
-    for item in walk_ledger(store, model):
-        if isinstance(item, IntegrityError):
-            raise item
-        entries.append(item)
-    return entries
+    return _CHAIN.read(store, model)
 
 
 def walk_ledger(store: Store, model: str) -> Iterator[LedgerEntry | IntegrityError]:
@@ -58,25 +45,7 @@ def walk_ledger(store: Store, model: str) -> Iterator[LedgerEntry | IntegrityErr
 
     The chain goes on from what was found, so that one altered entry does not condemn all that come after it.
     """
-    expected_previous: str | None = None
-    broken = False
-    keys = [entry_key(model, seq) for seq in range(1, _last_seq(store, model) + 1)]
-    for seq, (key, data) in enumerate(zip(keys, _read_all(store, keys), strict=True), start=1):
-        try:
-            entry = _parse(key, data)
-            _check(key, entry, model, seq)
-        except IntegrityError as error:
-            yield error
-            broken = True
-            continue
-        if not broken and entry.previous_sha256 != expected_previous:
-            yield IntegrityError(
-                f"Ledger entry {key} does not follow the entry before it: it names {entry.previous_sha256} as that "
-                f"entry's hash, and the hash is {expected_previous}."
-            )
-        else:
-            yield entry
-        expected_previous, broken = entry.sha256, False
+    return _CHAIN.walk(store, model)
 
 
 def champion_entry(entries: list[LedgerEntry]) -> LedgerEntry | None:
@@ -176,68 +145,10 @@ def append_entry(
         by=by,
         at=datetime.now(UTC).isoformat(),
     )
-    try:
-        store.put_if_absent(entry_key(model, entry.seq), seal(entry))
-    except ObjectExists:
-        winner = read_ledger(store, model)[entry.seq - 1]
-        if winner == entry:  # our own write, answered late and tried again beneath us
-            return entry
-        raise _lost(action, version, winner) from None
+    winner = _CHAIN.append(store, entry)
+    if winner != entry:
+        raise _lost(action, version, winner)
     return entry
-
-
-def seal(entry: LedgerEntry) -> bytes:
-    """Return the bytes under which an entry is stored."""
-    return canonical_json({"entry": entry.to_dict(), "sha256": entry.sha256})
-
-
-def _last_seq(store: Store, model: str) -> int:
-    last = 0
-    for info in store.list(f"{model}/ledger/"):
-        name = info.key.rsplit("/", 1)[1].removesuffix(".json")
-        if not name.isdigit() or info.key != entry_key(model, int(name)):
-            raise IntegrityError(
-                f"{info.key} lies in the ledger and is no entry; expected names such as 00000001.json."
-            )
-        last = max(last, int(name))
-    return last
-
-
-def _read_all(store: Store, keys: list[str]) -> list[bytes | None]:
-    """Return the objects' bytes in order, None for one that is gone; many at once, for S3 answers each in its time."""
-
-    def read(key: str) -> bytes | None:
-        try:
-            return store.read(key)
-        except ObjectMissing:
-            return None
-
-    with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, keys))
-
-
-def _parse(key: str, data: bytes | None) -> LedgerEntry:
-    if data is None:
-        raise IntegrityError(f"Ledger entry {key} is missing: later entries exist, so it was taken away.")
-    try:
-        sealed = json.loads(data)
-        entry = LedgerEntry.from_dict(sealed["entry"])
-        claimed = sealed["sha256"]
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise IntegrityError(f"Ledger entry {key} cannot be read as an entry: {str(error).splitlines()[0]}.") from error
-    if claimed != entry.sha256:
-        raise IntegrityError(f"Ledger entry {key} was altered: expected hash {claimed}, found {entry.sha256}.")
-    if data != seal(entry):
-        raise IntegrityError(f"Ledger entry {key} is not in canonical form: its bytes are not those that were written.")
-    return entry
-
-
-def _check(key: str, entry: LedgerEntry, model: str, seq: int) -> None:
-    if (entry.model, entry.seq) != (model, seq):
-        raise IntegrityError(
-            f"Ledger entry {key} is out of place: expected entry {seq} of {model}, "
-            f"found entry {entry.seq} of {entry.model}."
-        )
 
 
 def _lost(action: Action, version: int, head: LedgerEntry | None) -> Refused:

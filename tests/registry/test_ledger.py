@@ -21,9 +21,9 @@ from pipelines.registry.ledger import (
     models_set_aside,
     previous_champion,
     read_ledger,
-    seal,
     walk_ledger,
 )
+from pipelines.registry.sealed import seal
 from pipelines.store.base import ObjectInfo
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
