@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import DAG
 from tandem_approval import approval
+from tandem_dags import model_dags, task_defaults
 from tandem_form import fields
 from tandem_operators import CorpusOperator, PromoteOperator, StepOperator, ValidateOperator, machine
 from tandem_pages import documentation
 
-from pipelines.errors import Refused, SpecError, UsageError
-from pipelines.spec import ClassicSpec, LlmSpec, ModelSpec, load_model, model_names
-
-# a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
-FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
-RETRIES = {"retries": 2, "retry_policy": FAULTS_ONLY}
+from pipelines.spec import ClassicSpec, LlmSpec, ModelSpec
 
 
 def train_dag(spec: ModelSpec) -> DAG:
@@ -26,14 +22,14 @@ def train_dag(spec: ModelSpec) -> DAG:
         schedule=spec.schedule.cron,
         max_active_runs=1,
         catchup=False,
-        default_args={"owner": spec.owner, "model": spec.name, **RETRIES},
+        default_args=task_defaults(spec),
         tags=["training", spec.kind, *spec.tags],
         doc_md=documentation(spec),
     ) as dag:
         reconciled = StepOperator(task_id="reconcile")
         ingested = StepOperator(task_id="ingest", asks=True).output
         candidate = tuned(spec, ingested) if isinstance(spec, LlmSpec) else searched(spec, ingested)
-        evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec))
+        evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec, most_gpus=1))
         judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)
         registered = StepOperator(task_id="register", records=[judged.output])
         PromoteOperator(task_id="promote", records=[registered.output], answer=approval(spec, registered))
@@ -62,16 +58,4 @@ def tuned(spec: LlmSpec, ingested: Any) -> Any:
     return StepOperator(task_id="train", records=[plan.output], **machine(spec)).output
 
 
-def broken_dag(name: str, error: SpecError) -> DAG:
-    """Return a DAG that stands in for a model whose spec has problems: it shows them, and fails with them."""
-    shown = f"```\n{error}\n```"
-    with DAG(dag_id=f"train__{name}", schedule=None, tags=["training", "broken spec"], doc_md=shown) as dag:
-        StepOperator(task_id="reconcile", model=name)
-    return dag
-
-
-for name in model_names():
-    try:
-        globals()[f"train__{name}"] = train_dag(load_model(name))
-    except SpecError as error:  # one broken spec must not take the other models' DAGs away
-        globals()[f"train__{name}"] = broken_dag(name, error)
+globals().update(model_dags("train", train_dag))

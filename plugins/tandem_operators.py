@@ -91,14 +91,19 @@ class PromoteOperator(StepOperator):
         return self.run(*self.records, by)
 
 
-def machine(spec: ModelSpec) -> dict[str, Any]:
+def machine(spec: ModelSpec, most_gpus: int | None = None) -> dict[str, Any]:
     """Return where a task of a model runs that takes its hardware: pool, queue and executor as Airflow names them.
 
-    One slot of the pool is taken for each GPU of a node, so that no two trainings share one.
+    One slot of the pool is taken for each GPU that the task uses, so that no two tasks count on the same.
+
+    Args:
+        spec: The model's spec; a classic model needs no such place.
+        most_gpus: The most GPUs of a node that the task can use; all of them where left out, as a training does.
     """
     if not isinstance(spec, LlmSpec):
         return {}
     hardware = spec.hardware
     wanted = {"pool": hardware.pool_name, "queue": hardware.queue, "executor": hardware.executor}
-    slots = {"pool_slots": hardware.gpus} if hardware.pool_name and hardware.gpus else {}
+    gpus = hardware.gpus if most_gpus is None else min(hardware.gpus, most_gpus)
+    slots = {"pool_slots": gpus} if hardware.pool_name and gpus else {}
     return {key: value for key, value in wanted.items() if value is not None} | slots

@@ -48,14 +48,20 @@ def test_a_training_takes_a_slot_a_gpu_on_the_workers_that_have_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dag = _dag(tmp_path, monkeypatch, "hardware: {gpus: 8, queue: gpu-nodes}")
-    for name in ("train", "evaluate"):
-        task = dag.get_task(name)
-        assert (task.pool, task.pool_slots, task.queue) == ("gpu", 8, "gpu-nodes")
+    task = dag.get_task("train")
+    assert (task.pool, task.pool_slots, task.queue) == ("gpu", 8, "gpu-nodes")
     assert (dag.get_task("pack").pool, dag.get_task("pack").pool_slots) == ("default_pool", 1)
 
 
+def test_an_evaluation_takes_the_one_gpu_that_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = _dag(tmp_path, monkeypatch, "hardware: {gpus: 8, queue: gpu-nodes}").get_task("evaluate")
+    assert (task.pool, task.pool_slots, task.queue) == ("gpu", 1, "gpu-nodes")
+
+
 def test_without_gpus_no_pool_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _dag(tmp_path, monkeypatch, "hardware: {processes: 2}").get_task("train").pool == "default_pool"
+    dag = _dag(tmp_path, monkeypatch, "hardware: {processes: 2}")
+    for name in ("train", "evaluate"):
+        assert (dag.get_task(name).pool, dag.get_task(name).pool_slots) == ("default_pool", 1)
 
 
 def test_the_form_asks_for_no_search_budget_and_no_window_where_there_is_no_time(
