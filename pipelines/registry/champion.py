@@ -11,6 +11,8 @@ from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.store.base import Store
 from pipelines.store.verified import read_record
 
+NOT_JUDGED = "The candidate was not judged, since nothing could be compared"
+
 
 def champion_against(store: Store, ours: Candidate) -> tuple[LedgerEntry, Candidate] | None:
     """Return the ledger entry and the record of the champion that a candidate has to beat; None where there is none.
@@ -25,19 +27,26 @@ def champion_against(store: Store, ours: Candidate) -> tuple[LedgerEntry, Candid
     while entries and entries[-1].action == "promote" and entries[-1].candidate_sha256 == ours.sha256:
         entries = entries[:-1]
     entry = champion_entry(entries)
-    if entry is None:
-        return None
-    with whole_champion(entry):
+    return None if entry is None else (entry, candidate_of(store, entry, NOT_JUDGED))
+
+
+def candidate_of(store: Store, entry: LedgerEntry, outcome: str) -> Candidate:
+    """Return the record of the candidate that a ledger entry made champion.
+
+    Raises:
+        IntegrityError: If it is gone or not what was written; says `outcome`.
+    """
+    with whole_champion(entry, outcome):
         candidate = read_record(store, entry.candidate_key, Candidate, entry.candidate_sha256)
         if candidate.model_sha256 != entry.model_sha256:
             raise IntegrityError(
                 f"its record names model {candidate.model_sha256}, and the ledger names {entry.model_sha256}."
             )
-        return entry, candidate
+        return candidate
 
 
 @contextmanager
-def whole_champion(entry: LedgerEntry) -> Iterator[None]:
+def whole_champion(entry: LedgerEntry, outcome: str = NOT_JUDGED) -> Iterator[None]:
     """Say of anything of the champion that is gone or altered that it is the champion's, and what can be done.
 
     Raises:
@@ -47,7 +56,6 @@ def whole_champion(entry: LedgerEntry) -> Iterator[None]:
         yield
     except (ObjectMissing, IntegrityError) as error:
         raise IntegrityError(
-            f"{entry.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} The "
-            "candidate was not judged, since nothing could be compared; put the object back, or roll back to a whole "
-            "version."
+            f"{entry.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} "
+            f"{outcome}; put the object back, or roll back to a whole version."
         ) from error

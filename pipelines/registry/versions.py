@@ -46,6 +46,14 @@ def get_version(environment: Environment, model: str, number: int) -> Version:
         return _version(client, client.get_model_version(model, str(number)))
 
 
+def newer_versions(environment: Environment, model: str, than: int) -> list[Version]:
+    """Return a model's versions above a number, the newest first. Raises `RegistryError`."""
+    client = connect(environment)
+    with translated(environment):
+        found = client.search_model_versions(f"name = '{model}'", max_results=1000, order_by=["version_number DESC"])
+        return [_version(client, version) for version in found if int(version.version) > than]
+
+
 def find_version(environment: Environment, candidate: Candidate) -> Version | None:
     """Return the oldest version made of a candidate, or None. Raises `RegistryError`."""
     client = connect(environment)

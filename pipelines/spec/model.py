@@ -71,6 +71,11 @@ class ModelSpec(Section):
         raise NotImplementedError
 
     @property
+    def answered_columns(self) -> tuple[Column, ...]:
+        """The columns without which a version cannot answer a row: all but what it is to answer."""
+        raise NotImplementedError
+
+    @property
     def holdout_key_columns(self) -> tuple[Column, ...]:
         """The columns whose hash decides, where the holdout is by key."""
         return self.source.key_columns
@@ -99,6 +104,11 @@ class ClassicSpec(ModelSpec):
         """Time, keys, target and features."""
         return tuple(dict.fromkeys([*self._time_and_keys(), self.training.target, *self.training.features]))
 
+    @property
+    def answered_columns(self) -> tuple[Column, ...]:
+        """Time, keys and features."""
+        return tuple(dict.fromkeys([*self._time_and_keys(), *self.training.features]))
+
 
 class LlmSpec(ModelSpec):
     """A language model that DeepSpeed fine-tunes on conversations."""
@@ -119,6 +129,11 @@ class LlmSpec(ModelSpec):
     def source_columns(self) -> tuple[Column, ...]:
         """Time, keys, and the columns that make a conversation."""
         return tuple(dict.fromkeys([*self._time_and_keys(), *self.corpus.columns]))
+
+    @property
+    def answered_columns(self) -> tuple[Column, ...]:
+        """Time, keys, and the column of what is asked."""
+        return tuple(dict.fromkeys([*self._time_and_keys(), self.corpus.columns[0]]))
 
     @property
     def holdout_key_columns(self) -> tuple[Column, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 
 from pipelines.records import (
+    Appointed,
     Candidate,
     Evaluation,
     Ingested,
@@ -14,6 +15,8 @@ from pipelines.records import (
     Reconciled,
     Record,
     Registered,
+    Scored,
+    ScoredShard,
     SearchPlan,
     SearchShare,
     SnapshotRef,
@@ -106,3 +109,21 @@ def _(record: Promoted) -> str:
 @headline.register
 def _(record: Reconciled) -> str:
     return record.message
+
+
+@headline.register
+def _(record: Appointed) -> str:
+    beside = "" if record.canary is None else f"; version {record.canary.version} beside it on {record.canary_share:g}"
+    return f"version {record.champion.version} answers{beside}"
+
+
+@headline.register
+def _(record: ScoredShard) -> str:
+    rows = sum(partition.num_rows for partition in record.partitions)
+    return f"shard {record.shard}: {rows:,} rows in {len(record.partitions)} results"
+
+
+@headline.register
+def _(record: Scored) -> str:
+    rows = f"{record.num_rows:,} rows in {sum(one.role == 'champion' for one in record.partitions)} partitions"
+    return f"{rows}, {len(record.new)} of them new, answered by version {record.champion_version}"

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import logging
+
 from pipelines.data.partitions import write_partitions
 from pipelines.data.sources import described_source, open_source
-from pipelines.records import Ingested, RunRequest, Window
+from pipelines.errors import NoRows
+from pipelines.records import Ingested, RunRequest, ScoreRequest, Window
 from pipelines.spec import LlmSpec, ModelSpec
 from pipelines.spec.source import FilesSource, Source
 from pipelines.steps.context import Context
 
+LOG = logging.getLogger(__name__)
 
-def ingest(context: Context, request: RunRequest) -> Ingested:
-    """Write the rows of the window that is asked for to partitions; a bound that is not given comes from the spec.
+
+def ingest(context: Context, request: RunRequest | ScoreRequest) -> Ingested:
+    """Write the rows of the window that is asked for to partitions.
+
+    To train, a bound that is not given comes from the spec, the labels must be there, and a window without rows is an
+    error. To score, a bound that is not given is open, the labels may come later, and a window may be empty.
 
     Raises:
         UsageError: If the window or the source's settings cannot be right.
-        DataError: If the data cannot be read or used, or the window has no rows.
+        DataError: If the data cannot be read or used, or the window to train on has no rows.
         StoreError: If the store does not take the partitions.
     """
+    if isinstance(request, RunRequest):
+        schedule, window = context.spec.schedule, request.window
+        window = Window(start=window.start or schedule.data_start, end=window.end or schedule.data_end)
+        return _ingested(context, window, list(context.spec.source_columns))
+    try:
+        return _ingested(context, request.window, list(context.spec.answered_columns))
+    except NoRows as error:
+        LOG.warning("%s", error)
+        source = described_source(context.spec.source)
+        return Ingested(
+            model=context.spec.name,
+            window=request.window,
+            source=source,
+            partitions=(),
+            new=(),
+            changed=(),
+            num_rows=0,
+        )
+
+
+def _ingested(context: Context, window: Window, required: list[str]) -> Ingested:
     spec = context.spec
-    window = Window(
-        start=request.window.start or spec.schedule.data_start, end=request.window.end or spec.schedule.data_end
-    )
-    reader = open_source(_source(spec), window, list(spec.source_columns), context.environment.store.s3_endpoint_url)
+    reader = open_source(_source(spec), window, required, context.environment.store.s3_endpoint_url)
     return write_partitions(
         context.store,
         spec.name,

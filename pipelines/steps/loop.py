@@ -1,4 +1,4 @@
-"""The steps of one training run in their order, without Airflow: what `tandem run` does."""
+"""The steps of one run in their order, without Airflow: what `tandem run` and `tandem score` do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-from pipelines.records import Evaluation, RunRequest, Verdict
+from pipelines.records import Evaluation, RunRequest, ScoreRequest, Verdict
 from pipelines.spec import LlmSpec
 from pipelines.steps.answers import read_answers
 from pipelines.steps.context import Context
@@ -41,11 +41,30 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
         candidate = step("train", step("plan", step("pack", snapshot), asked))
     else:
         plan = step("plan", step("snapshot", step("validate", ingested)), asked)
-        left["search"] = _search(model, plan)
+        left["search"] = _mapped("search", model, [plan], plan["workers"])
         candidate = step("train", plan, left["search"])
     judged = step("gate", candidate, step("evaluate", candidate))
     step("promote", step("register", judged), request.by)
     return left | read_outcome(context, left)
+
+
+def run_scoring(model: str, request: ScoreRequest) -> dict[str, Any]:
+    """Run every step of a scoring and return the record that each one left, by step.
+
+    Args:
+        model: Name of the model spec.
+        request: Window, the moment that the run is about, and who asks.
+
+    Raises:
+        ScoringRefused: If no version serves.
+        Fault: If something outside is broken; running again goes on from what is stored.
+    """
+    asked = request.to_dict()
+    appointed = run_step("appoint", model, asked)  # first: where nobody serves, no row need be read
+    ingested = run_step("ingest", model, asked)
+    shards = _mapped("score", model, [ingested, appointed], appointed["shards"])
+    collected = run_step("collect", model, ingested, appointed, shards)
+    return {"appoint": appointed, "ingest": ingested, "score": shards, "collect": collected}
 
 
 def read_outcome(context: Context, left: dict[str, Any]) -> dict[str, Any]:
@@ -57,9 +76,9 @@ def read_outcome(context: Context, left: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _search(model: str, plan: dict[str, Any]) -> Sequence[Any]:
-    workers = range(plan["workers"])
-    if len(workers) == 1:
-        return [run_step("search", model, plan, 0)]
-    with ProcessPoolExecutor(len(workers), mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(run_step, *zip(*[("search", model, plan, worker) for worker in workers], strict=True)))
+def _mapped(step: str, model: str, records: Sequence[Any], count: int) -> list[Any]:
+    """Run a step that Airflow maps, once for each number below `count`, each in a process of its own."""
+    if count == 1:
+        return [run_step(step, model, *records, 0)]
+    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return [each.result() for each in [pool.submit(run_step, step, model, *records, n) for n in range(count)]]

@@ -25,6 +25,9 @@ TRAINING_STEPS: dict[str, tuple[str, ...]] = {
 }
 """The steps of one training run, in order, by kind; each is a module of its name and its one public function."""
 
+SCORING_STEPS = ("appoint", "ingest", "score", "collect")
+"""The steps of one scoring run, in order, of either kind."""
+
 
 def step_function(name: str, kind: str) -> Callable[..., Record]:
     """Return the public function of a step, a kind's own where it has one; its libraries are imported only now."""
