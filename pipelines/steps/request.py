@@ -1,0 +1,220 @@
+"""Take requests for a retraining, and decide into which run each goes: one run for as many as come before it begins.
+
+A request is stored before it is decided, and decided before anybody tells Airflow of its run. Killed in between, the
+next `sweep` decides what is stored, and every later answer names the run that Airflow must hold. Triggering it again
+changes nothing, since its id follows from the request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.errors import TandemError, UsageError
+from pipelines.monitoring.policy import Taken, moment_of, take, text_of
+from pipelines.records import Decided, DecisionEntry, DecisionState, RetrainingRequest
+from pipelines.registry.decisions import (
+    append_decision,
+    find_requests,
+    last_decision,
+    put_request,
+    read_request,
+    state_after,
+    stored_request_ids,
+)
+from pipelines.steps.context import Context
+from pipelines.steps.gpu_hours import forecast_gpu_hours
+
+WRITERS = 16
+
+
+def request(context: Context, wanted: RetrainingRequest, as_of: str | None = None) -> Decided:
+    """Store a request and decide it; requests that come while one is decided are decided together, by the next.
+
+    Args:
+        context: The model's surroundings.
+        wanted: What is asked, and why.
+        as_of: The moment that it is about, ISO 8601; the present where left out.
+
+    Returns:
+        `start`, `fold` or `known`, each with the id of a run that Airflow must hold, to begin at `run_after`.
+
+    Raises:
+        UsageError: If the request is of another model, or its moment is no time or lies more than a day ahead.
+        IntegrityError: If the chain of decisions was altered.
+        StoreError: If the store does not answer, or others were first too often; asking again is safe.
+    """
+    asked = _checked(context, wanted, as_of)
+    desk = _desk_of(context)
+    with _guard:
+        desk.waiting.append(asked)
+    with desk.lock:
+        if asked.decided is None and asked.error is None:
+            with _guard:
+                batch = [*(other for other in desk.waiting if other is not asked), asked]
+                desk.waiting = []
+            _answer(context, batch)
+    if asked.error is not None:
+        raise asked.error
+    assert asked.decided is not None
+    return asked.decided
+
+
+def decide_requests(context: Context, wanted: Sequence[RetrainingRequest], as_of: str | None = None) -> list[Decided]:
+    """Store requests and decide all of them by one entry; return one answer each, in their order. Raises as `request`.
+
+    Where one of them cannot be right, none is stored.
+    """
+    return _decide(context, [_checked(context, one, as_of) for one in wanted])
+
+
+def sweep(context: Context, as_of: str | None = None) -> Decided:
+    """Decide the requests that were stored and never decided, and name the run that is pending.
+
+    Returns:
+        `known` with the pending run, so that whoever calls can tell Airflow of it again; `none` where none is pending.
+
+    Raises:
+        UsageError, IntegrityError, StoreError: As `request`.
+    """
+    store, model = context.store, context.spec.name
+    moment = moment_of(as_of, datetime.now(UTC))
+    head = last_decision(store, model)
+    stored = stored_request_ids(store, model)
+    if len(stored) != state_after(head).num_requests:
+        decided = find_requests(store, model, last_decision(store, model), stored)
+        forgotten = [read_request(store, model, one) for one in stored if one not in decided]
+        _decide(context, [_Asked(one, moment) for one in forgotten])
+        head = last_decision(store, model)
+    pending = state_after(head).pending
+    return Decided(
+        model=model,
+        outcome="known" if pending else "none",
+        request_id=None,
+        run_id=pending.run_id if pending else None,
+        run_after=pending.run_after if pending else None,
+        reasons=pending.why if pending else ("no retraining is pending",),
+        entry_seq=head.seq if head else None,
+        as_of=text_of(moment),
+    )
+
+
+@dataclass
+class _Asked:
+    """A request, the moment that it is about, and what came of it."""
+
+    request: RetrainingRequest
+    as_of: datetime
+    decided: Decided | None = None
+    error: TandemError | None = None
+
+
+@dataclass
+class _Desk:
+    """Where the requests for one model wait within this process: one thread at a time decides all that wait."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    waiting: list[_Asked] = field(default_factory=list)
+
+
+_guard = threading.Lock()
+_desks: dict[tuple[str, str], _Desk] = {}
+
+
+def _desk_of(context: Context) -> _Desk:
+    with _guard:
+        return _desks.setdefault((context.store.root, context.spec.name), _Desk())
+
+
+def _answer(context: Context, batch: Sequence[_Asked]) -> None:
+    try:
+        answers = _decide(context, batch)
+    except TandemError as error:
+        for asked in batch:
+            asked.error = error
+        return
+    for asked, decided in zip(batch, answers, strict=True):
+        asked.decided = decided
+
+
+def _checked(context: Context, wanted: RetrainingRequest, as_of: str | None) -> _Asked:
+    now = datetime.now(UTC)
+    if wanted.model != context.spec.name:
+        raise UsageError(
+            f"The request is for model {wanted.model!r}, and was handed to {context.spec.name!r}. Nothing was stored."
+        )
+    moment = moment_of(as_of, now)
+    return _Asked(wanted if wanted.at else wanted.model_copy(update={"at": text_of(now)}), moment)
+
+
+def _decide(context: Context, batch: Sequence[_Asked]) -> list[Decided]:
+    if not batch:
+        return []
+    store, model, rules = context.store, context.spec.name, context.spec.retraining
+    head = last_decision(store, model)  # before the requests are stored: whoever decides one that is new comes after it
+    by_id = dict[str, RetrainingRequest]()
+    for asked in batch:
+        by_id.setdefault(asked.request.id, asked.request)
+    known = find_requests(store, model, head, _stored_before(context, list(by_id.values())))
+    hours = forecast_gpu_hours(context) if rules.weekly_gpu_hours is not None else 0.0
+    as_of = max(asked.as_of for asked in batch)
+    taken: Taken | None = None
+
+    def draft(state: DecisionState, missed: Sequence[DecisionEntry]) -> dict[str, Any] | None:
+        nonlocal taken
+        known.update({one: entry for entry in missed for one in entry.requests if one in by_id})
+        new = [one for request_id, one in by_id.items() if request_id not in known]
+        if not new:
+            return None
+        taken = take(state, new, rules, as_of, hours)
+        return {
+            "action": "requested",
+            "requests": tuple(one.id for one in new),
+            "run_id": taken.run.run_id,
+            "run_after": taken.run.run_after,
+            "reasons": taken.reasons,
+            "by": new[0].by,
+            "at": text_of(datetime.now(UTC)),
+            "as_of": text_of(as_of),
+            "state": taken.state,
+        }
+
+    entry = append_decision(store, model, head, draft)
+    return _answers(batch, known, entry, is_new=taken is not None and taken.is_new)
+
+
+def _stored_before(context: Context, requests: Sequence[RetrainingRequest]) -> list[str]:
+    """Store the requests, and return the ids of those that were stored before."""
+    with ThreadPoolExecutor(min(WRITERS, len(requests))) as pool:
+        stored = list(pool.map(lambda one: put_request(context.store, one), requests))
+    return [one.id for one, is_new in zip(requests, stored, strict=True) if not is_new]
+
+
+def _answers(
+    batch: Sequence[_Asked], known: dict[str, DecisionEntry], entry: DecisionEntry | None, *, is_new: bool
+) -> list[Decided]:
+    answers, answered = list[Decided](), set[str]()
+    for asked in batch:
+        one = asked.request.id
+        decided_by = known.get(one) or entry
+        assert decided_by is not None
+        repeated = one in known or one in answered
+        outcome = "known" if repeated else "start" if is_new and not answered else "fold"
+        answered |= {one} if not repeated else set()
+        answers.append(
+            Decided(
+                model=asked.request.model,
+                outcome=outcome,
+                request_id=one,
+                run_id=decided_by.run_id,
+                run_after=decided_by.run_after,
+                reasons=decided_by.reasons,
+                entry_seq=decided_by.seq,
+                as_of=text_of(asked.as_of),
+            )
+        )
+    return answers
