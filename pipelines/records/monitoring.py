@@ -126,13 +126,17 @@ class ColumnDrift(Record):
 
 
 class JointDrift(Record):
-    """How well a classifier tells new rows from reference rows, as ROC AUC on rows it was not fitted on; 0.5: not."""
+    """How well a classifier tells new rows from reference rows, as ROC AUC on rows it was not fitted on; 0.5: not.
+
+    `usual_auc`: how well it tells the newest training partition from the others; None where that is not known.
+    """
 
     auc: float | None
     low: float | None
     high: float | None
     num_rows: int
     drifted: bool
+    usual_auc: float | None = None
 
 
 class PerformanceValue(Record):
