@@ -1,0 +1,154 @@
+"""Say what new rows are compared with: the champion's training rows, all or those of the same season.
+
+Only profiles of the training partitions are read, never their rows, unless a profile is gone or of an older format.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from pipelines.data.manifests import ProfileRef, Side
+from pipelines.data.profile_store import store_profile
+from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
+from pipelines.errors import DataError, ObjectMissing
+from pipelines.monitoring.column_drift import compare
+from pipelines.records import Partition
+from pipelines.spec.source import PartitionBy
+from pipelines.store import Store
+from pipelines.store.verified import fetch_verified, read_record
+
+ENOUGH_ROWS = (
+    1_000  # two such samples of the same are .04 apart by chance on average, half the smallest distance shipped
+)
+
+_DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is compared with: its profile, the training partitions in it, how far these are from each other, in words.
+
+    `usual` is the answer of `usual_distances` over the partitions.
+    """
+
+    profile: Profile
+    names: tuple[str, ...]
+    usual: dict[str, float]
+    words: str
+
+
+def read_profiles(store: Store, side: Side) -> dict[str, Profile]:
+    """Return the profile of each partition of one side of a snapshot, by the partition's name.
+
+    One that is gone or of another format is computed from the partition's rows and stored again.
+
+    Raises:
+        ObjectMissing: If a profile and its partition are gone.
+        IntegrityError: If a profile or a partition is not what was written.
+    """
+    partitions = {partition.name: partition for partition in side.partitions}
+    return {ref.name: _read_profile(store, ref, partitions[ref.name]) for ref in side.profiles}
+
+
+def choose_reference(
+    profiles: Mapping[str, Profile], window_name: str, by: PartitionBy, which: Literal["training", "season"]
+) -> Reference:
+    """Return what the rows of one window are compared with.
+
+    `season` takes the training partitions of the same month in earlier years, or of the same weekday in earlier weeks,
+    where they hold at least `ENOUGH_ROWS` rows; else all of them, as `training` does.
+
+    Args:
+        profiles: Those of the training partitions, by name.
+        window_name: The name of the window's partition.
+        by: Length of a partition.
+        which: `training` or `season`.
+
+    Raises:
+        DataError: If there is no profile at all.
+    """
+    if not profiles:
+        raise DataError(
+            "The champion's snapshot has no training profile: 0 found, at least 1 needed. No drift was told."
+        )
+    season = _same_season(profiles, window_name, by) if which == "season" else []
+    num_season_rows = sum(profiles[name].num_rows for name in season)
+    if season and num_season_rows >= ENOUGH_ROWS:
+        return _reference(profiles, season, f"training rows of {_season_words(window_name, by)}")
+    reference = _reference(profiles, sorted(profiles), "all training rows")
+    if which == "training" or not _season_words(window_name, by):
+        return reference
+    short = f" ({_season_words(window_name, by)}: {num_season_rows:,} rows, at least {ENOUGH_ROWS:,} are needed)"
+    return Reference(reference.profile, reference.names, reference.usual, f"{reference.words}{short}")
+
+
+def usual_distances(profiles: Sequence[Profile], whole: Profile) -> dict[str, float]:
+    """Return for each column how far the farthest partition is from the others; nothing where there is but one.
+
+    The day of the month tells one day from all others, and weather one month from the next: that is how they are, and
+    no reason to look. Only what goes farther is drift. Partitions with fewer than `ENOUGH_ROWS` rows are left out.
+
+    Args:
+        profiles: One a partition.
+        whole: All of them merged.
+    """
+    found: dict[str, float] = {}
+    for profile in profiles:
+        share = profile.num_rows / max(whole.num_rows, 1)
+        if profile.num_rows < ENOUGH_ROWS or whole.num_rows - profile.num_rows < ENOUGH_ROWS:
+            continue
+        columns = {column.name: column for column in profile.columns}
+        for column in whole.columns:
+            apart = compare(column, columns[column.name])
+            if apart is not None:  # the whole holds the part: from the others it is farther by this factor
+                found[column.name] = max(found.get(column.name, 0.0), min(apart.distance / (1 - share), 1.0))
+    return found
+
+
+def _read_profile(store: Store, ref: ProfileRef, partition: Partition) -> Profile:
+    if f".profile{FORMAT_VERSION}." in ref.key:
+        try:
+            return read_record(store, ref.key, Profile, ref.profile_sha256)
+        except ObjectMissing:
+            pass  # its rows are still there, and the same rows give the same profile
+    with fetch_verified(store, partition.key, partition.content_sha256) as path:
+        return store_profile(store, partition, path)[0]
+
+
+def _reference(profiles: Mapping[str, Profile], names: Sequence[str], what: str) -> Reference:
+    chosen = [profiles[name] for name in names]
+    whole = merge_profiles(chosen)
+    span = names[0] if len(names) == 1 else f"{len(names)} partitions from {names[0]} to {names[-1]}"
+    words = f"{what}: {whole.num_rows:,} rows, {span}"
+    return Reference(whole, tuple(names), usual_distances(chosen, whole), words)
+
+
+def _same_season(profiles: Mapping[str, Profile], window_name: str, by: PartitionBy) -> list[str]:
+    if by == "month" and (here := _MONTH.match(window_name)):
+        found = ((name, _MONTH.match(name)) for name in sorted(profiles))
+        return [name for name, at in found if at and at[2] == here[2] and at[1] < here[1]]
+    if by == "day" and (day := _day(window_name)):
+        return [
+            name
+            for name in sorted(profiles)
+            if (other := _day(name)) and other < day and other.weekday() == day.weekday()
+        ]
+    return []
+
+
+def _season_words(window_name: str, by: PartitionBy) -> str:
+    if by == "month" and (here := _MONTH.match(window_name)):
+        return f"{date(int(here[1]), int(here[2]), 1):%B} in earlier years"
+    if by == "day" and (day := _day(window_name)):
+        return f"{day:%A}s in earlier weeks"
+    return ""
+
+
+def _day(name: str) -> date | None:
+    found = _DAY.match(name)
+    return date(int(found[1]), int(found[2]), int(found[3])) if found else None
