@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-from airflow.plugins_manager import AirflowPlugin
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import APIRouter
 
 PREFIX = "/tandem"
 REPORT_KEY = re.compile(r"(?P<model>[a-z][a-z0-9_]*)/reports/(?P<path>[a-z]+/[0-9a-f]{64}\.html)")
@@ -29,21 +27,20 @@ def report_path(key: str) -> str:
     return f"{PREFIX}/reports/train__{match['model']}/{match['path']}" if match else ""
 
 
-def build_app() -> FastAPI:
-    """Return the web application; its imports cost a second, which only the API server should pay."""
-    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-    from airflow.api_fastapi.core_api.security import requires_access_dag
-    from fastapi import Depends, FastAPI, HTTPException
+def reports_router() -> APIRouter:
+    """Return the routes of reports; their imports cost a second, which only the API server should pay."""
+    from fastapi import APIRouter, Depends, HTTPException
     from fastapi.responses import HTMLResponse
+    from tandem_airflow import DagAccessEntity, requires_access_dag
 
     from pipelines.errors import ObjectMissing
     from pipelines.spec import load_environment
     from pipelines.store import open_store
 
-    app = FastAPI(title="Tandem reports", openapi_url=None)
+    router = APIRouter()
     may_read = Depends(requires_access_dag("GET", DagAccessEntity.RUN))
 
-    @app.get("/reports/{dag_id}/{kind}/{name}", dependencies=[may_read])
+    @router.get("/reports/{dag_id}/{kind}/{name}", dependencies=[may_read])
     def report(dag_id: str, kind: str, name: str) -> HTMLResponse:
         key = f"{dag_id.removeprefix('train__')}/reports/{kind}/{name}"
         if not REPORT_KEY.fullmatch(key):
@@ -54,15 +51,4 @@ def build_app() -> FastAPI:
             raise HTTPException(404, str(error)) from error
         return HTMLResponse(page, headers=HEADERS)
 
-    return app
-
-
-class TandemReports(AirflowPlugin):
-    """Mounts the reports on Airflow's API server."""
-
-    name = "tandem_reports"
-
-    @property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
-        """The application, built when the API server asks for it."""
-        return [{"app": build_app(), "url_prefix": PREFIX, "name": "Tandem reports"}]
+    return router

@@ -5,6 +5,7 @@ Plain functions; who may send an event, and what becomes of a request, is decide
 
 from pipelines.monitoring.events.bodies import BODIES, Alerts, CloudEventBody, OwnEvent, S3Notification
 from pipelines.monitoring.events.json_text import LARGEST_BYTES, read_json
+from pipelines.monitoring.events.keys import claim_key
 from pipelines.monitoring.events.reading import Received, read_event
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "OwnEvent",
     "Received",
     "S3Notification",
+    "claim_key",
     "read_event",
     "read_json",
 ]
