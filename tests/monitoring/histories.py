@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from pipelines.monitoring.replay import ReplayMonth, Score
 from pipelines.records.monitoring import (
     Anomaly,
     ColumnDrift,
@@ -121,3 +122,36 @@ def _drift(column: str, place: int, chance: random.Random) -> ColumnDrift:
         null_share=0.003, reference_null_share=0.002, drifted=drifted, persistent=drifted and place > 1,
         weight=0.05, num_rows=27_000, num_reference_rows=80_000,
     )  # fmt: skip
+
+
+def replayed(count: int = 9, seed: int = 3) -> list[ReplayMonth]:
+    """Return the months of a replay: the champion fades, and every third month asks for another."""
+    chance = random.Random(seed)
+    version, since, made = 1, 0, []
+    for place, name in enumerate(months(count)):
+        noise = chance.gauss(0, 0.004)
+        frozen, served, oracle = 0.70 - 0.006 * place + noise, 0.705 - 0.006 * since + noise, 0.712 + noise
+        asked, is_promoted = since >= 2, place % 2 == 0
+        made.append(
+            ReplayMonth(
+                window_name=name,
+                frozen=_score(frozen),
+                served=_score(frozen if version == 1 else served),
+                served_version=version,
+                oracle=_score(oracle),
+                num_drifted=min(6, place),
+                num_alarms=place % 3,
+                outcome="start" if asked else "none",
+                reason="measured roc_auc is 0.671 against 0.705 at its promotion, dropped in 2 of the last 3 windows"
+                if asked
+                else "measured roc_auc is 0.700 against 0.705 at its promotion, not dropped",
+                retrained=asked,
+                promoted_version=version + 1 if asked and is_promoted else None,
+            )
+        )
+        version, since = (version + 1, 0) if asked and is_promoted else (version, since + 1)
+    return made
+
+
+def _score(value: float) -> Score:
+    return Score(value=value, low=value - 0.006, high=value + 0.006)
