@@ -57,7 +57,7 @@ def request(context: Context, wanted: RetrainingRequest, as_of: str | None = Non
             with _guard:
                 batch = [*(other for other in desk.waiting if other is not asked), asked]
                 desk.waiting = []
-            _answer(context, batch)
+            _answer(context, desk, batch)
     if asked.error is not None:
         raise asked.error
     assert asked.decided is not None
@@ -69,7 +69,8 @@ def decide_requests(context: Context, wanted: Sequence[RetrainingRequest], as_of
 
     Where one of them cannot be right, none is stored.
     """
-    return _decide(context, [_checked(context, one, as_of) for one in wanted])
+    batch = [_checked(context, one, as_of) for one in wanted]
+    return _decide(context, batch, last_decision(context.store, context.spec.name))
 
 
 def sweep(context: Context, as_of: str | None = None) -> Decided:
@@ -86,9 +87,10 @@ def sweep(context: Context, as_of: str | None = None) -> Decided:
     head = last_decision(store, model)
     stored = stored_request_ids(store, model)
     if len(stored) != state_after(head).num_requests:
-        decided = find_requests(store, model, last_decision(store, model), stored)
+        head = last_decision(store, model)  # requests that came while they were listed may be decided by now
+        decided = find_requests(store, model, head, stored)
         forgotten = [read_request(store, model, one) for one in stored if one not in decided]
-        _decide(context, [_Asked(one, moment) for one in forgotten])
+        _decide(context, [_Asked(one, moment) for one in forgotten], head)
         head = last_decision(store, model)
     pending = state_after(head).pending
     return Decided(
@@ -115,10 +117,14 @@ class _Asked:
 
 @dataclass
 class _Desk:
-    """Where the requests for one model wait within this process: one thread at a time decides all that wait."""
+    """Where the requests for one model wait within this process: one thread at a time decides all that wait.
+
+    `seen` is the last decision that was read here, after which the next look goes on.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     waiting: list[_Asked] = field(default_factory=list)
+    seen: DecisionEntry | None = None
 
 
 _guard = threading.Lock()
@@ -130,9 +136,10 @@ def _desk_of(context: Context) -> _Desk:
         return _desks.setdefault((context.store.root, context.spec.name), _Desk())
 
 
-def _answer(context: Context, batch: Sequence[_Asked]) -> None:
+def _answer(context: Context, desk: _Desk, batch: Sequence[_Asked]) -> None:
     try:
-        answers = _decide(context, batch)
+        desk.seen = last_decision(context.store, context.spec.name, desk.seen)
+        answers = _decide(context, batch, desk.seen)
     except TandemError as error:
         for asked in batch:
             asked.error = error
@@ -151,11 +158,11 @@ def _checked(context: Context, wanted: RetrainingRequest, as_of: str | None) -> 
     return _Asked(wanted if wanted.at else wanted.model_copy(update={"at": text_of(now)}), moment)
 
 
-def _decide(context: Context, batch: Sequence[_Asked]) -> list[Decided]:
+def _decide(context: Context, batch: Sequence[_Asked], head: DecisionEntry | None) -> list[Decided]:
+    """Decide what waits. `head` was read before any of it was stored: who decides one that is new here comes after."""
     if not batch:
         return []
     store, model, rules = context.store, context.spec.name, context.spec.retraining
-    head = last_decision(store, model)  # before the requests are stored: whoever decides one that is new comes after it
     by_id = dict[str, RetrainingRequest]()
     for asked in batch:
         by_id.setdefault(asked.request.id, asked.request)
@@ -189,8 +196,11 @@ def _decide(context: Context, batch: Sequence[_Asked]) -> list[Decided]:
 
 def _stored_before(context: Context, requests: Sequence[RetrainingRequest]) -> list[str]:
     """Store the requests, and return the ids of those that were stored before."""
-    with ThreadPoolExecutor(min(WRITERS, len(requests))) as pool:
-        stored = list(pool.map(lambda one: put_request(context.store, one), requests))
+    if len(requests) == 1:
+        stored = [put_request(context.store, requests[0])]
+    else:
+        with ThreadPoolExecutor(min(WRITERS, len(requests))) as pool:
+            stored = list(pool.map(lambda one: put_request(context.store, one), requests))
     return [one.id for one, is_new in zip(requests, stored, strict=True) if not is_new]
 
 
