@@ -11,39 +11,35 @@ import pyarrow as pa
 
 from pipelines.data.sources.columns import check_columns, check_same_columns
 from pipelines.data.sources.locations import SourceFile
+from pipelines.data.sources.reading import Reading
 from pipelines.data.sql import literal, quoted
 from pipelines.errors import DataError
-from pipelines.records import Window
-from pipelines.spec.source import FilesSource
 
 DELIMITERS = ",;\t|"
 SAMPLE_ROWS = 20_480  # as many as DuckDB looks at to guess a type
 
 
-def open_relation(
-    connection: duckdb.DuckDBPyConnection,
-    files: Sequence[SourceFile],
-    source: FilesSource,
-    window: Window,
-    required: Sequence[str],
-) -> duckdb.DuckDBPyRelation:
+def open_relation(connection: duckdb.DuckDBPyConnection, reading: Reading) -> duckdb.DuckDBPyRelation:
     """Return the rows of all files, their time column as text.
 
     Raises:
         DataError: If a file has no header or no rows, or its columns are not the spec's or those of the other files.
         duckdb.Error: If DuckDB cannot read a file.
     """
-    headers = {file.name: _header(file, source.delimiter) for file in files}
+    source = reading.source
+    headers = {file.name: _header(file, source.delimiter) for file in reading.files}
     for name, header in headers.items():
-        check_columns(header, [*required, *source.column_types], name, _delimiter_hint(header, source.delimiter))
+        check_columns(
+            header, [*reading.required, *source.column_types], name, _delimiter_hint(header, source.delimiter)
+        )
     check_same_columns(headers)
     types = dict(source.column_types)
     if source.time_column is not None:
         types[source.time_column] = "VARCHAR"
-    relation = _scanned(connection, files, source, types)
+    relation = _scanned(connection, reading, types)
     numbers = _numbers_taken_for_text(relation, types)
     if numbers:
-        relation = _scanned(connection, files, source, {**types, **dict.fromkeys(numbers, "DOUBLE")})
+        relation = _scanned(connection, reading, {**types, **dict.fromkeys(numbers, "DOUBLE")})
     if not relation.limit(1).fetchall():
         names = ", ".join(headers)
         raise DataError(f"{names}: found a header and no rows; expected at least one row. Nothing was ingested.")
@@ -51,20 +47,20 @@ def open_relation(
 
 
 def _scanned(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], source: FilesSource, types: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection, reading: Reading, types: Mapping[str, str]
 ) -> duckdb.DuckDBPyRelation:
+    source = reading.source
     dialect = f"delim = {literal(source.delimiter)}, quote = '\"', escape = '\"', comment = '', header = true, skip = 0"
     nulls = f"nullstr = [{', '.join(map(literal, source.null_values))}]"
-    paths = ", ".join(literal(str(file.path)) for file in files)
     typed = ", ".join(f"{quoted(column)}: {literal(type_)}" for column, type_ in types.items())
     try:
         return connection.sql(
-            f"FROM read_csv([{paths}], {dialect}, {nulls}, union_by_name = true, types = {{{typed}}})"
+            f"FROM read_csv({reading.paths}, {dialect}, {nulls}, union_by_name = true, types = {{{typed}}})"
             if typed
-            else f"FROM read_csv([{paths}], {dialect}, {nulls}, union_by_name = true)"
+            else f"FROM read_csv({reading.paths}, {dialect}, {nulls}, union_by_name = true)"
         )
     except duckdb.InvalidInputException:
-        for file in files:  # what cannot be sniffed can still be read as text, up to the line that is wrong
+        for file in reading.files:  # what cannot be sniffed can still be read as text, up to the line that is wrong
             texts = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in _header(file, source.delimiter))
             connection.sql(
                 f"SELECT count(COLUMNS(*)) FROM read_csv({literal(str(file.path))}, {dialect}, auto_detect = false, "

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipelines.data.sources import csv_files, jsonl_files, parquet_files
 from pipelines.data.sources.duck import BATCH_ROWS, connect
 from pipelines.data.sources.locations import SourceFile, located
+from pipelines.data.sources.reading import Reading
 from pipelines.data.sources.refusals import refused
 from pipelines.errors import DataError
 from pipelines.records import Window
@@ -40,7 +41,7 @@ def read_files(
                 raise DataError(f"{file.name} is empty (0 bytes); expected {source.format} data. Nothing was ingested.")
         connection = stack.enter_context(connect())
         try:
-            relation = format_.open_relation(connection, files, source, window, required)
+            relation = format_.open_relation(connection, Reading(files, source, window, required))
             reader = relation.to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as error:
             raise refused(error, files) from error

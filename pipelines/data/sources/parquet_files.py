@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import duckdb
@@ -11,37 +10,31 @@ import pyarrow.parquet as pq
 
 from pipelines.data.sources.columns import check_columns, check_same_columns
 from pipelines.data.sources.locations import SourceFile
+from pipelines.data.sources.reading import Reading
 from pipelines.data.sql import literal, quoted
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError
 from pipelines.records import Window
-from pipelines.spec.source import FilesSource
 
 
-def open_relation(
-    connection: duckdb.DuckDBPyConnection,
-    files: Sequence[SourceFile],
-    source: FilesSource,
-    window: Window,
-    required: Sequence[str],
-) -> duckdb.DuckDBPyRelation:
+def open_relation(connection: duckdb.DuckDBPyConnection, reading: Reading) -> duckdb.DuckDBPyRelation:
     """Return the rows of all files that lie in the window or have no time; row groups outside of it are not read.
 
     Raises:
         DataError: If a file is no whole Parquet file, or its columns are not the spec's or those of the other files.
         duckdb.Error: If DuckDB cannot read a file.
     """
-    schemas = {file.name: _schema(file) for file in files}
+    schemas = {file.name: _schema(file) for file in reading.files}
     for name, schema in schemas.items():
-        check_columns(schema.names, required, name)
+        check_columns(schema.names, reading.required, name)
     check_same_columns({name: schema.names for name, schema in schemas.items()})
     _check_same_kinds(schemas)
-    paths = ", ".join(literal(str(file.path)) for file in files)
-    relation = connection.sql(f"FROM read_parquet([{paths}], union_by_name = true)")
-    if source.time_column is None:
+    relation = connection.sql(f"FROM read_parquet({reading.paths}, union_by_name = true)")
+    time_column = reading.source.time_column
+    if time_column is None:
         return relation
-    type_ = next(iter(schemas.values())).field(source.time_column).type
-    conditions = _conditions(source.time_column, type_, window)
+    type_ = next(iter(schemas.values())).field(time_column).type
+    conditions = _conditions(time_column, type_, reading.window)
     return relation.filter(conditions) if conditions else relation
 
 
