@@ -1,0 +1,67 @@
+"""What a run over a window of data is asked for: by its form, the API, its cron, or the events of assets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import Asset, Param
+
+from pipelines.records import ScoreRequest, Window
+from pipelines.spec import ModelSpec
+
+
+def partitions_asset(model: str) -> Asset:
+    """Return the asset whose events announce new rows; `extra` may say of which window, `{"start": …, "end": …}`."""
+    return Asset(name=f"{model}_partitions", uri=f"tandem://{model}/partitions", group="tandem")
+
+
+def scores_asset(model: str) -> Asset:
+    """Return the asset that a scoring run updates; `extra` of its events says which window, and as of when."""
+    return Asset(name=f"{model}_scores", uri=f"tandem://{model}/scores", group="tandem")
+
+
+def window_fields(spec: ModelSpec) -> dict[str, Param]:
+    """Return the fields of the form; without a start, a window begins where the spec's training data ends."""
+    date = {"type": ["null", "string"], "format": "date", "section": "Window"}
+    moment = {"type": ["null", "string"], "format": "date-time", "section": "Moment"}
+    window = {
+        "data_start": Param(spec.schedule.data_end, title="From", description_md="First day of the rows.", **date),
+        "data_end": Param(None, title="Until", description_md="First day after; all there are where left out.", **date),
+    }
+    kept = {"maxLength": 500, "title": "Note", "description_md": "Why you ask; kept with the run."}
+    said = "The moment that the run is about; the present where left out."
+    return {
+        **(window if spec.source.time_column else {}),
+        "as_of": Param(None, title="As of", description_md=said, **moment),
+        "note": Param(None, type=["null", "string"], **kept),
+    }
+
+
+def asked(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is asked of this run, as a `ScoreRequest` in plain JSON.
+
+    Several announcements may come as one run: it looks at the window that spans theirs. One that names no window asks
+    for all that the form would. The moment is that of the run, so that a task that is tried again asks the same.
+    """
+    params, dag_run = context["params"], context["dag_run"]
+    window = Window(start=params.get("data_start"), end=params.get("data_end"))
+    events = [(event.extra or {}).get("window") for event in _events(context)]
+    if events and all(events):
+        window = _span([event for event in events if event])
+    request = ScoreRequest(
+        window=window,
+        as_of=params.get("as_of") or dag_run.run_after.isoformat(),
+        note=params.get("note") or "",
+        by=dag_run.triggering_user_name or dag_run.run_type,
+    )
+    return request.to_dict()
+
+
+def _events(context: Mapping[str, Any]) -> list[Any]:
+    return [event for each in (context.get("triggering_asset_events") or {}).values() for event in each]
+
+
+def _span(windows: Sequence[Mapping[str, Any]]) -> Window:
+    starts, ends = ([window.get(side) for window in windows] for side in ("start", "end"))
+    return Window(start=None if None in starts else min(starts), end=None if None in ends else max(ends))
