@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import BaseOperatorLink
-from tandem_reports import report_path
 
+from pipelines.data.pages.addresses import report_url
 from pipelines.errors import TandemError
 from pipelines.spec import load_environment
 
@@ -45,11 +45,13 @@ class _ReportLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the report's address on Airflow's own web server, or nothing when there is no report."""
-        left = ti_key.xcom_pull(task_ids=ti_key.task_id)
-        key = left[REPORT] if left else ti_key.xcom_pull(task_ids=ti_key.task_id, key=REPORT)
-        airflow = load_environment().airflow
-        base = airflow.web_url or f"http://{airflow.host}:{airflow.port}"
-        return f"{base.rstrip('/')}{report_path(key)}" if key else ""
+        return self.address(ti_key, ti_key.task_id)
+
+    def address(self, ti_key: Any, task_id: str) -> str:
+        """Return the address of the report that a task of this run left, or nothing."""
+        left = ti_key.xcom_pull(task_ids=task_id) or {}
+        key = left.get(REPORT) or ti_key.xcom_pull(task_ids=task_id, key=REPORT)
+        return report_url(load_environment(), key) if key else ""
 
 
 class QualityReportLink(_ReportLink):
@@ -62,3 +64,13 @@ class CorpusReportLink(_ReportLink):
     """Leads to what `prepare` or `pack` found in a language model's conversations, and what they took out."""
 
     name = "Corpus report"
+
+
+class MonitoringReportLink(_ReportLink):
+    """Leads to what `monitor` found, window by window, and from `decide` to the same page with the decision on it."""
+
+    name = "Monitoring report"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return the address of the task's own page, else of the page that `monitor` wrote in the same run."""
+        return self.address(ti_key, ti_key.task_id) or self.address(ti_key, "monitor")

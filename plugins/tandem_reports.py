@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from pipelines.data.pages.addresses import REPORT_KEY
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-PREFIX = "/tandem"
-REPORT_KEY = re.compile(r"(?P<model>[a-z][a-z0-9_]*)/reports/(?P<path>[a-z]+/[0-9a-f]{64}\.html)")
 # a report is a page without scripts; whatever data it shows must never run as one in Airflow's origin
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox allow-downloads",
     "X-Content-Type-Options": "nosniff",
 }
-
-
-def report_path(key: str) -> str:
-    """Return the path on Airflow's web server under which the report with this store key is shown.
-
-    >>> report_path("flight_delay/reports/quality/" + 64 * "a" + ".html")[:45]
-    '/tandem/reports/train__flight_delay/quality/a'
-    """
-    match = REPORT_KEY.fullmatch(key)
-    return f"{PREFIX}/reports/train__{match['model']}/{match['path']}" if match else ""
 
 
 def reports_router() -> APIRouter:

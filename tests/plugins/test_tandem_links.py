@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tandem_links import CorpusReportLink, MlflowRunLink, QualityReportLink, remember_report
+from tandem_links import CorpusReportLink, MlflowRunLink, MonitoringReportLink, QualityReportLink, remember_report
 
 from pipelines.errors import QualityFailed
 from pipelines.registry.runs import find_or_create_run
@@ -60,6 +60,21 @@ def test_the_report_button_works_when_the_data_failed() -> None:
     with pytest.raises(QualityFailed), remember_report(instance):
         raise error
     assert QualityReportLink().get_link(None, ti_key=instance).endswith("b2.html")
+
+
+@pytest.mark.parametrize("task_id", ["monitor", "decide"])
+def test_the_monitoring_button_leads_to_the_tasks_own_page(task_id: str) -> None:
+    key = "m/reports/monitoring/" + "d4" * 32 + ".html"
+    for xcoms in ({(task_id, "return_value"): {"report_key": key}}, {(task_id, "report_key"): key}):
+        link = MonitoringReportLink().get_link(None, ti_key=TaskInstance(task_id, xcoms))
+        assert link.endswith("/tandem/reports/train__m/monitoring/" + key[-69:])
+
+
+def test_the_monitoring_button_of_a_decision_without_a_page_leads_to_what_it_rests_on() -> None:
+    key = "m/reports/monitoring/" + "d4" * 32 + ".html"
+    xcoms = {("decide", "return_value"): {"outcome": "none"}, ("monitor", "return_value"): {"report_key": key}}
+    link = MonitoringReportLink().get_link(None, ti_key=TaskInstance("decide", xcoms))
+    assert link.endswith(key[-69:])
 
 
 def test_the_report_button_leads_nowhere_when_there_is_no_report() -> None:
