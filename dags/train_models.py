@@ -27,34 +27,37 @@ def train_dag(spec: ModelSpec) -> DAG:
         doc_md=documentation(spec),
     ) as dag:
         reconciled = StepOperator(task_id="reconcile")
-        ingested = StepOperator(task_id="ingest", asks=True).output
-        candidate = tuned(spec, ingested) if isinstance(spec, LlmSpec) else searched(spec, ingested)
+        begun = StepOperator(task_id="begin", asks=True).output
+        candidate = tuned(spec, begun) if isinstance(spec, LlmSpec) else searched(spec, begun)
         evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec, most_gpus=1))
         judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)
         registered = StepOperator(task_id="register", records=[judged.output])
-        PromoteOperator(task_id="promote", records=[registered.output], answer=approval(spec, registered))
+        answer = approval(spec, registered)
+        PromoteOperator(task_id="promote", records=[registered.output], begun=begun, answer=answer)
         reconciled >> evaluated
     dag.params.update(fields(spec))  # only now: each task would copy them, which is most of the time of a parse
     return dag
 
 
-def searched(spec: ClassicSpec, ingested: Any) -> Any:
-    """Return the candidate of a search over scikit-learn's algorithms, made of what was ingested."""
-    validated = ValidateOperator(task_id="validate", records=[ingested])
+def searched(spec: ClassicSpec, begun: Any) -> Any:
+    """Return the candidate of a search over scikit-learn's algorithms, on the data that the run asks for."""
+    ingested = StepOperator(task_id="ingest", records=[begun])
+    validated = ValidateOperator(task_id="validate", records=[ingested.output])
     taken = StepOperator(task_id="snapshot", records=[validated.output])
-    plan = StepOperator(task_id="plan", records=[taken.output], asks=True).output
+    plan = StepOperator(task_id="plan", records=[taken.output, begun]).output
     workers = list(range(spec.training.workers))
     shares = StepOperator.partial(task_id="search", model=spec.name, records=[plan]).expand(worker=workers)
     return StepOperator(task_id="train", records=[plan, shares.output]).output
 
 
-def tuned(spec: LlmSpec, ingested: Any) -> Any:
-    """Return the candidate of a fine-tuning on conversations, made of what was ingested."""
-    prepared = CorpusOperator(task_id="prepare", records=[ingested])
+def tuned(spec: LlmSpec, begun: Any) -> Any:
+    """Return the candidate of a fine-tuning on conversations, those that the run asks for."""
+    ingested = StepOperator(task_id="ingest", records=[begun])
+    prepared = CorpusOperator(task_id="prepare", records=[ingested.output])
     validated = ValidateOperator(task_id="validate", records=[prepared.output])
     taken = StepOperator(task_id="snapshot", records=[validated.output])
     packed = CorpusOperator(task_id="pack", records=[taken.output])
-    plan = StepOperator(task_id="plan", records=[packed.output], asks=True)
+    plan = StepOperator(task_id="plan", records=[packed.output, begun])
     return StepOperator(task_id="train", records=[plan.output], **machine(spec)).output
 
 

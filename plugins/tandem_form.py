@@ -52,7 +52,10 @@ def _budget(budget: Budget) -> dict[str, Param]:
 
 
 def requested(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the form or the API call of this run asks for, as a `RunRequest` in plain JSON."""
+    """Return what the form or the API call of this run asks for, as a `RunRequest` in plain JSON.
+
+    `as_of` is no field of the form: a replay sends it with its call.
+    """
     params, dag_run = context["params"], context["dag_run"]
     trials = params.get("budget_trials")
     request = RunRequest(
@@ -61,5 +64,7 @@ def requested(context: Mapping[str, Any]) -> dict[str, Any]:
         budget_trials=trials,
         note=params.get("note") or "",
         by=dag_run.triggering_user_name or dag_run.run_type,
+        run_id=dag_run.run_id,
+        as_of=params.get("as_of"),
     )
     return request.to_dict()

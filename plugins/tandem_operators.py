@@ -77,17 +77,23 @@ class CorpusOperator(StepOperator):
 
 
 class PromoteOperator(StepOperator):
-    """Run the step `promote` in the name of the person who approved, else of the one who asked for the run."""
+    """Run the step `promote` in the name of the person who approved, else of the one who asked for the run.
 
-    template_fields: ClassVar[Sequence[str]] = ("records", "answer")
+    Args:
+        begun: What `begin` left.
+        answer: What the person answered, where one was asked.
+    """
 
-    def __init__(self, *, answer: Any = None, **kwargs: Any) -> None:
+    template_fields: ClassVar[Sequence[str]] = ("records", "begun", "answer")
+
+    def __init__(self, *, begun: Any, answer: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.begun = begun
         self.answer = answer
 
     def execute(self, context: Any) -> Any:
         """Run the step with the name of who answers for it."""
-        by = self.answer["responded_by_user"]["name"] if self.answer else requested(context)["by"]
+        by = self.answer["responded_by_user"]["name"] if self.answer else self.begun["by"]
         return self.run(*self.records, by)
 
 

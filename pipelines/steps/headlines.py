@@ -7,6 +7,7 @@ from functools import singledispatch
 from pipelines.records import (
     Appointed,
     Candidate,
+    Decided,
     Evaluation,
     Ingested,
     Judged,
@@ -15,6 +16,7 @@ from pipelines.records import (
     Reconciled,
     Record,
     Registered,
+    RunRequest,
     Scored,
     ScoredShard,
     SearchPlan,
@@ -29,6 +31,18 @@ from pipelines.records import (
 def headline(record: Record) -> str:
     """Return what a record says, in one line."""
     return type(record).__name__
+
+
+@headline.register
+def _(record: RunRequest) -> str:
+    window = f"data from {record.window.start or 'the first'} to {record.window.end or 'the last'}"
+    return f"run {record.run_id} begins, asked by {record.by}; {window}{f'; {record.note}' if record.note else ''}"
+
+
+@headline.register
+def _(record: Decided) -> str:
+    into = f" {record.run_id}, to begin at {record.run_after or 'once'}" if record.run_id else ""
+    return f"retraining: {record.outcome}{into}; {'; '.join(record.reasons)}"
 
 
 @headline.register

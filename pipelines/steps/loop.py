@@ -6,6 +6,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 from pipelines.records import Evaluation, RunRequest, ScoreRequest, Verdict
 from pipelines.spec import LlmSpec
@@ -20,13 +21,12 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
 
     Args:
         model: Name of the model spec.
-        request: Data window, budget, and who asks.
+        request: Data window, budget, and who asks; without a run id it is given one of its own.
 
     Raises:
         Refused: If the quality of the data, the gate or the promotion says no.
         Fault: If something outside is broken; running again goes on from what is stored.
     """
-    asked = request.to_dict()
     left: dict[str, Any] = {}
 
     def step(name: str, *records: Any) -> Any:
@@ -35,16 +35,17 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
 
     context = Context.open(model)
     step("reconcile")
-    ingested = step("ingest", asked)
+    begun = step("begin", _named(request).to_dict())
+    ingested = step("ingest", begun)
     if isinstance(context.spec, LlmSpec):
         snapshot = step("snapshot", step("validate", step("prepare", ingested)))
-        candidate = step("train", step("plan", step("pack", snapshot), asked))
+        candidate = step("train", step("plan", step("pack", snapshot), begun))
     else:
-        plan = step("plan", step("snapshot", step("validate", ingested)), asked)
+        plan = step("plan", step("snapshot", step("validate", ingested)), begun)
         left["search"] = _mapped("search", model, [plan], plan["workers"])
         candidate = step("train", plan, left["search"])
     judged = step("gate", candidate, step("evaluate", candidate))
-    step("promote", step("register", judged), request.by)
+    step("promote", step("register", judged), begun["by"])
     return left | read_outcome(context, left)
 
 
@@ -65,6 +66,11 @@ def run_scoring(model: str, request: ScoreRequest) -> dict[str, Any]:
     shards = _mapped("score", model, [ingested, appointed], appointed["shards"])
     collected = run_step("collect", model, ingested, appointed, shards)
     return {"appoint": appointed, "ingest": ingested, "score": shards, "collect": collected}
+
+
+def _named(request: RunRequest) -> RunRequest:
+    """Return the request with an id by which `begin` tells its run from all others."""
+    return request if request.run_id else request.model_copy(update={"run_id": f"shell__{uuid4()}"})
 
 
 def read_outcome(context: Context, left: dict[str, Any]) -> dict[str, Any]:

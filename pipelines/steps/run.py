@@ -20,8 +20,8 @@ LOG = logging.getLogger(__name__)
 
 _JUDGING = ("evaluate", "gate", "register", "promote")
 TRAINING_STEPS: dict[str, tuple[str, ...]] = {
-    "classic": ("ingest", "validate", "snapshot", "plan", "search", "train", *_JUDGING),
-    "llm": ("ingest", "prepare", "validate", "snapshot", "pack", "plan", "train", *_JUDGING),
+    "classic": ("begin", "ingest", "validate", "snapshot", "plan", "search", "train", *_JUDGING),
+    "llm": ("begin", "ingest", "prepare", "validate", "snapshot", "pack", "plan", "train", *_JUDGING),
 }
 """The steps of one training run, in order, by kind; each is a module of its name and its one public function."""
 

@@ -10,7 +10,19 @@ import pytest
 from airflow.sdk import DAG
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ["ingest", "validate", "snapshot", "plan", "search", "train", "evaluate", "gate", "register", "promote"]
+STEPS = [
+    "begin",
+    "ingest",
+    "validate",
+    "snapshot",
+    "plan",
+    "search",
+    "train",
+    "evaluate",
+    "gate",
+    "register",
+    "promote",
+]
 
 
 def _spec_folder(tmp_path: Path) -> Path:

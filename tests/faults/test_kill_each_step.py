@@ -155,12 +155,12 @@ def _run_child(home: Path, step: str, left: dict[str, Any], point: int | None) -
 
 
 def _arguments(step: str, left: dict[str, Any]) -> list[Any]:
-    request = {"window": {"start": None, "end": None}, "by": "test"}
     return {
-        "ingest": lambda: [request],
+        "begin": lambda: [{"window": {"start": None, "end": None}, "by": "test", "run_id": "killed"}],
+        "ingest": lambda: [left["begin"]],
         "validate": lambda: [left["ingest"]],
         "snapshot": lambda: [left["validate"]],
-        "plan": lambda: [left["snapshot"], request],
+        "plan": lambda: [left["snapshot"], left["begin"]],
         "search": lambda: [left["plan"], 0],
         "train": lambda: [left["plan"], [left["search"]]],
         "evaluate": lambda: [left["train"]],
@@ -173,6 +173,8 @@ def _arguments(step: str, left: dict[str, Any]) -> list[Any]:
 def _essence(step: str, record: dict[str, Any]) -> Any:
     """Leave out what may differ: times, and for ingest which partitions were new to this attempt."""
     match step:
+        case "begin":
+            return {key: value for key, value in record.items() if key != "as_of"}
         case "ingest":
             return {key: value for key, value in record.items() if key != "new"}
         case "search":
