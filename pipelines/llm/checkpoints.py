@@ -42,17 +42,19 @@ class CheckpointFile(Record):
 class Progress(Record):
     """Where the loop stood after `step`: what it needs to go on besides weights and optimizer.
 
-    Losses are in nats per answer token; `best_step` is the step of the lowest validation loss so far.
+    Losses are in nats a token: of validation answers, and of general text where there is some. `best_step` is the step
+    of the best weights so far, as `pipelines.llm.frontier` chooses them.
     """
 
     step: int
     base_loss: float | None = None
+    base_general_loss: float | None = None
     best_loss: float | None = None
+    best_general_loss: float | None = None
     best_step: int | None = None
     bad_looks: int = 0
     seconds: float = 0.0
     tokens: int = 0
-    looked_at: int | None = None
 
 
 class CheckpointManifest(Record):

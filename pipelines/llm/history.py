@@ -22,10 +22,14 @@ class Step(Record):
 
 
 class Look(Record):
-    """The validation loss after a step, in nats per answer token; step 0 is the pretrained model."""
+    """The validation loss after a step, in nats per answer token; step 0 is the pretrained model.
+
+    `general_loss` is that on general text, per token; None where there was none.
+    """
 
     step: int
     loss: float
+    general_loss: float | None = None
 
 
 class Training(Record):
@@ -46,6 +50,8 @@ class Training(Record):
     best_step: int
     base_loss: float
     best_loss: float
+    base_general_loss: float | None = None
+    best_general_loss: float | None = None
     num_tokens: int
     tokens_per_second: float
     seconds: float
@@ -72,7 +78,7 @@ class History:
         elif event["event"] == "step":
             self._steps.append(Step(**{name: event[name] for name in Step.model_fields}))
         elif event["event"] == "validation":
-            self._looks.append(Look(step=event["step"], loss=event["loss"]))
+            self._looks.append(Look(**{name: event[name] for name in Look.model_fields}))
 
     def close(self, job: TrainingJob, plan_sha256: str, done: Event, seconds: float) -> Training:
         """Return the record of the whole, from the last event of a training."""
@@ -89,6 +95,8 @@ class History:
             best_step=done["best_step"],
             base_loss=done["base_loss"],
             best_loss=done["best_loss"],
+            base_general_loss=done["base_general_loss"],
+            best_general_loss=done["best_general_loss"],
             num_tokens=done["tokens"],
             tokens_per_second=round(done["tokens"] / max(done["seconds"], 1e-9), 3),
             seconds=round(seconds, 3),
@@ -120,7 +128,9 @@ def line(event: Event) -> str | None:
         )
     if event["event"] == "validation":
         what = "the pretrained model" if event["step"] == 0 else f"after step {event['step']}"
-        return f"validation loss {event['loss']:.4f} ({what}){', the best so far' if event['is_best'] else ''}"
+        general = "" if event["general_loss"] is None else f", general {event['general_loss']:.4f}"
+        best = ", the best so far" if event["is_best"] else ""
+        return f"validation loss {event['loss']:.4f}{general} ({what}){best}"
     if event["event"] == "checkpoint":
         return f"checkpoint after step {event['step']}: {event['size_bytes']} bytes in {event['seconds']:.1f} s"
     if event["event"] == "started" and event["resumed"]:

@@ -16,6 +16,7 @@ from pipelines.errors import DataError, IntegrityError
 
 COLUMNS = ("input_ids", "labels", "position_ids", "document_ends", "document_rows")
 TRAIN, VALIDATION, MANIFEST = "train.arrow", "validation.arrow", "manifest.json"
+GENERAL = "general.arrow"  # text of all kinds that is looked at and never learnt; not there where no suite is asked
 IGNORED = -100  # the label of a token that is not learnt
 
 

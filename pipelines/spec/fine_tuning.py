@@ -81,6 +81,9 @@ class FineTuning(Section):
     validation_share: float = Field(
         0.05, gt=0.0, le=0.5, description="Of the training side's groups; never the holdout."
     )
+    forgetting_margin: float = Field(
+        0.10, ge=0.0, description="Nats by which the loss on general text may rise in the weights that are kept."
+    )
     early_stop: int | None = Field(3, ge=1, description="Looks without a better one after which training ends.")
     checkpoint_every: int = Field(50, ge=1, description="Steps between two checkpoints.")
     checkpoint_budget_bytes: int = Field(50_000_000_000, ge=1, description="Disk that checkpoints may take.")

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import DataError, UsageError
 from pipelines.llm import suites
-from pipelines.llm.suites import read_items, suite_texts
+from pipelines.llm.suites import read_items, spare_items, suite_texts
 from pipelines.spec.fine_tuning import SUITES
 
 
@@ -52,6 +52,14 @@ def test_prompts_are_worded_as_the_package_words_them(suite: str) -> None:
             assert any(index == place for index, _ in theirs[prompt, choice.strip()])
         if suite != "winogrande":  # there the package's label is not the place of the right option
             assert any(label == item.gold for _, label in theirs[item.prompts[0], item.choices[0].strip()])
+
+
+def test_spare_items_are_those_that_are_not_asked() -> None:
+    asked, spare = read_items("arc_easy", 200, seed=0), spare_items("arc_easy", 200, seed=0)
+    assert {item.name for item in [*asked, *spare]} == {item.name for item in read_items("arc_easy", 10_000, seed=0)}
+    assert not {item.name for item in asked} & {item.name for item in spare}
+    assert spare_items("arc_easy", 201, seed=0)[:300] == spare[:300]
+    assert spare_items("arc_easy", 10_000, seed=0) == []
 
 
 def test_hellaswag_is_without_the_marks_of_its_pages() -> None:

@@ -13,12 +13,12 @@ from pipelines.llm.job import TrainingJob
 from pipelines.llm.planner.detail import Launch, MemoryForecast, TimeForecast, TrainingPlanDetail
 from pipelines.llm.planner.settings import deepspeed_settings, stage_that_runs
 from pipelines.llm.planner.shape import ModelShape
-from pipelines.llm.sequences import COLUMNS, IGNORED, TRAIN, VALIDATION
+from pipelines.llm.sequences import COLUMNS, GENERAL, IGNORED, TRAIN, VALIDATION
 from pipelines.spec.fine_tuning import FineTuning
 from tests.llm.tiny import VOCABULARY
 
 LENGTH = 64
-NUM_TRAIN, NUM_VALIDATION = 26, 6
+NUM_TRAIN, NUM_VALIDATION, NUM_GENERAL = 26, 6, 3
 SHAPE = ModelShape(
     architecture="LlamaForCausalLM", parameters=106_816, trainable=106_816, multiplied=106_816, layers=2, hidden=64,
     attention_width=64, vocabulary=VOCABULARY, largest_layer=37_000, largest_parameter=32_768, small=320,
@@ -27,12 +27,16 @@ SHAPE = ModelShape(
 
 
 def write_packed(folder: Path, seed: int = 0) -> Path:
-    """Write sequences of three documents each, in which each token follows from the one before; return the folder."""
+    """Write sequences of three documents each, in which each token follows from the one before; return the folder.
+
+    In the general text another one follows: who learns the one unlearns the other.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     first = 0
-    for name, count in ((TRAIN, NUM_TRAIN), (VALIDATION, NUM_VALIDATION)):
-        rows = [_sequence(generator, first + 3 * number) for number in range(count)]
+    for name, count in ((TRAIN, NUM_TRAIN), (VALIDATION, NUM_VALIDATION), (GENERAL, NUM_GENERAL)):
+        rule = 11 if name == GENERAL else 7
+        rows = [_sequence(generator, first + 3 * number, rule) for number in range(count)]
         first += 3 * count
         write_sequences(folder / name, rows)
     return folder
@@ -119,12 +123,12 @@ def make_job(home: Path, model: Path, packed: Path, plan: TrainingPlanDetail, **
     )
 
 
-def _sequence(generator: np.random.Generator, first_row: int) -> dict[str, list[int]]:
+def _sequence(generator: np.random.Generator, first_row: int, rule: int) -> dict[str, list[int]]:
     lengths = (LENGTH // 2, LENGTH // 4, LENGTH // 4 - 4)
     row: dict[str, list[int]] = {name: [] for name in COLUMNS}
     for number, length in enumerate(lengths):
         start = int(generator.integers(3, VOCABULARY))
-        tokens = [(start + 7 * position) % (VOCABULARY - 3) + 3 for position in range(length)]
+        tokens = [(start + rule * position) % (VOCABULARY - 3) + 3 for position in range(length)]
         row["input_ids"] += tokens
         row["labels"] += [IGNORED] * (length // 3) + tokens[length // 3 :]
         row["position_ids"] += list(range(length))

@@ -54,3 +54,7 @@ class PackedManifest(Record):
     left_out: LeftOut
     false_positive_rate: float
     canaries: tuple[Canary, ...]
+
+    def file(self, path: str) -> PackedFile:
+        """Return the record of a file that every packed corpus has."""
+        return next(one for one in self.files if one.path == path)

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.data.parquet import file_sha256
 from pipelines.errors import DataError
 from pipelines.llm.corpus.conversations import Conversation
 from pipelines.llm.corpus.overlap import Overlap
@@ -21,7 +20,7 @@ from pipelines.llm.packing.encoding import ChatEncoder
 from pipelines.llm.packing.manifest import LeftOut, PackedFile
 from pipelines.llm.packing.tokens import TokenFile
 from pipelines.llm.packing.validation import validation_groups
-from pipelines.llm.packing.writing import write_sequences
+from pipelines.llm.packing.writing import describe_file, write_sequences
 from pipelines.llm.sequences import TRAIN, VALIDATION
 from pipelines.spec.corpus import GROUP_COLUMN
 from pipelines.spec.model import LlmSpec
@@ -88,7 +87,7 @@ def pack_corpus(
         bins = _shuffled(pack(tokens.lengths[documents], settings.sequence_length), settings.seed)
         numbered = [[int(documents[place]) for place in each] for each in bins]
         write_sequences(folder / name, tokens, numbered, settings.sequence_length, encoder.pad_id)
-        files.append(_file(folder / name, tokens, documents, len(bins)))
+        files.append(describe_file(folder / name, tokens, documents, len(bins)))
         LOG.info(
             "Packed %s: %s documents in %s sequences of %s tokens, %.1f %% of them useful",
             name,
@@ -171,15 +170,3 @@ def _sides(spec: LlmSpec, tokens: TokenFile) -> tuple[dict[str, np.ndarray], int
 def _shuffled(bins: list[list[int]], seed: int) -> list[list[int]]:
     """Return the sequences in an order of their own: filling them leaves the longest documents first."""
     return [bins[place] for place in np.random.default_rng(seed).permutation(len(bins))]
-
-
-def _file(path: Path, tokens: TokenFile, documents: np.ndarray, num_sequences: int) -> PackedFile:
-    return PackedFile(
-        path=path.name,
-        content_sha256=file_sha256(path),
-        size_bytes=path.stat().st_size,
-        num_sequences=num_sequences,
-        num_documents=len(documents),
-        num_tokens=int(tokens.lengths[documents].sum()),
-        num_answer_tokens=int(tokens.num_learnt[documents].sum()),
-    )

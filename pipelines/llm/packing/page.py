@@ -8,12 +8,13 @@ from pipelines.llm.corpus.findings import length_bars, length_counts
 from pipelines.llm.corpus.overlap import Outcome
 from pipelines.llm.corpus.report import Figure, Histogram, Report, Table
 from pipelines.llm.packing.manifest import PackedManifest
+from pipelines.llm.sequences import TRAIN, VALIDATION
 from pipelines.spec.model import LlmSpec
 
 
 def packed_report(spec: LlmSpec, manifest: PackedManifest, found: Outcome, lengths: np.ndarray) -> Report:
     """Return the page's content."""
-    train, validation = manifest.files
+    train, validation = manifest.file(TRAIN), manifest.file(VALIDATION)
     words = spec.corpus.decontaminate_words
     left = manifest.left_out
     rate = f"{found.num_shuffled_matches:,} of {found.num_shuffled_runs:,} runs of shuffled training text"

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipelines.data.parquet import file_sha256
 from pipelines.llm.packing.encoding import IGNORED
+from pipelines.llm.packing.manifest import PackedFile
 from pipelines.llm.packing.tokens import TokenFile, TokenReader
 
 _BATCH_TOKENS = 1 << 20
@@ -40,6 +42,19 @@ def write_sequences(path: Path, tokens: TokenFile, bins: Sequence[Sequence[int]]
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for start in range(0, len(bins), rows_at_once):
             writer.write_batch(_batch(tokens, reader, bins[start : start + rows_at_once], length, pad_id, schema))
+
+
+def describe_file(path: Path, tokens: TokenFile, documents: np.ndarray, num_sequences: int) -> PackedFile:
+    """Return the record of a file that was written, with the numbers of the documents that are in it."""
+    return PackedFile(
+        path=path.name,
+        content_sha256=file_sha256(path),
+        size_bytes=path.stat().st_size,
+        num_sequences=num_sequences,
+        num_documents=len(documents),
+        num_tokens=int(tokens.lengths[documents].sum()),
+        num_answer_tokens=int(tokens.num_learnt[documents].sum()),
+    )
 
 
 def _batch(

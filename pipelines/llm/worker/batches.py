@@ -36,6 +36,19 @@ def share_of(numbers: Sequence[int], rank: int, world_size: int) -> list[int]:
     return list(numbers[rank::world_size])
 
 
+def even_share(numbers: Sequence[int], rank: int, world_size: int) -> tuple[list[int], int]:
+    """Return as many sequences for each process, and how many of them are its own part, which come first.
+
+    Under ZeRO-3 a process that ran the model once more than the others would wait for them for ever.
+
+    >>> even_share([5, 3, 8], rank=1, world_size=2)
+    ([3, 5], 1)
+    """
+    own = share_of(numbers, rank, world_size)
+    missing = -(-len(numbers) // world_size) - len(own)
+    return own + list(numbers[:missing]), len(own)
+
+
 def batches(data: PackedSequences, numbers: Sequence[int], size: int, device: torch.device) -> Iterator[Batch]:
     """Yield the sequences of these numbers, `size` at a time."""
     for start in range(0, len(numbers), size):

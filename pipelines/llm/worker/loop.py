@@ -1,4 +1,4 @@
-"""The training loop: steps, looks at the validation loss, checkpoints, and reasons to stop."""
+"""The training loop: steps, looks at what was learnt and forgotten, checkpoints, and reasons to stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch.distributed as dist
 from deepspeed.runtime.engine import DeepSpeedEngine
 
 from pipelines.llm.checkpoints import Progress
+from pipelines.llm.frontier import Frontier, Point
 from pipelines.llm.job import TrainingJob
 from pipelines.llm.order import sequences_of_step
 from pipelines.llm.rates import rate_at
@@ -20,11 +21,10 @@ from pipelines.llm.sequences import TRAIN, VALIDATION, PackedSequences
 from pipelines.llm.worker.batches import Batch, batches, share_of
 from pipelines.llm.worker.events import Events
 from pipelines.llm.worker.lifeline import Lifeline
+from pipelines.llm.worker.looks import Looks, sum_of_processes
 from pipelines.llm.worker.losses import LossGuard
 from pipelines.llm.worker.states import save_state
 from pipelines.llm.worker.weights import save_best
-
-_FEWEST_VALIDATED = 16  # sequences of a look at the validation loss, where there are as many
 
 
 def first_loss(model: Any, job: TrainingJob) -> float:
@@ -46,9 +46,8 @@ class Loop:
     ) -> None:
         self._engine, self._job, self._events, self._lifeline = engine, job, events, lifeline
         self._train = PackedSequences(Path(job.packed) / TRAIN)
-        self._validation = PackedSequences(Path(job.packed) / VALIDATION)
-        self._rank, self._world_size = dist.get_rank(), dist.get_world_size()
-        self._validated = self._choose_validated()
+        self._looks = Looks(engine, job, events)
+        self._rank = dist.get_rank()
         self._guard = LossGuard(engine.module.model.config.vocab_size)
         self._started = time.monotonic() - progress.seconds
         self._first_step, self._loop_started = progress.step, time.monotonic()
@@ -87,8 +86,8 @@ class Loop:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(job.settings.seed * 1_000_003 + step * 1009 + self._rank)  # dropout, the same after a resume
-        summed = self._accumulate(step, share_of(numbers, self._rank, self._world_size), num_labels)
-        loss = self._sum(summed) / max(num_labels, 1)
+        summed = self._accumulate(step, share_of(numbers, self._rank, job.plan.world_size), num_labels)
+        loss = sum_of_processes(summed, self._engine.device) / max(num_labels, 1)
         norm = float(self._engine.get_global_grad_norm() or 0.0)
         self._guard.check(step, loss, norm, self._rows_of(numbers))
         seconds = time.monotonic() - started
@@ -134,35 +133,33 @@ class Loop:
         return loss
 
     def _look(self) -> None:
-        """Measure the validation loss; keep the weights if it is the best so far."""
+        """Measure the losses on validation and general text; keep the weights if they are the best so far."""
         started = time.monotonic()
-        summed, count = 0.0, 0
-        self._engine.eval()
-        with torch.no_grad():
-            for batch in batches(
-                self._validation,
-                share_of(self._validated, self._rank, self._world_size),
-                self._job.plan.micro_batch,
-                self._engine.device,
-            ):
-                summed += float(self._engine(batch.input_ids, batch.position_ids, batch.labels))
-                count += batch.num_labels
-                self._events.tell("progress")
-        self._engine.train()
-        loss = self._sum(summed) / max(self._sum(count), 1)
-        step = self.progress.step
-        is_best = step > 0 and (self.progress.best_loss is None or loss < self.progress.best_loss)
+        point, step, before = self._looks.look(), self.progress.step, self.progress
+        if point.general is not None:
+            self._guard.check_look(step, point.general, "general")
+        is_best = False
+        found: dict[str, float | None] = {"base_loss": point.loss, "base_general_loss": point.general}
         if step == 0:  # the pretrained model itself is no candidate
-            self._guard.check_start(loss)
-            found: dict[str, float] = {"base_loss": loss}
+            self._guard.check_start(point.loss)
         else:
-            self._guard.check_look(step, loss)
-            better = {"best_loss": loss, "best_step": step, "bad_looks": 0}
-            found = better if is_best else {"bad_looks": self.progress.bad_looks + 1}
-        self.progress = self.progress.model_copy(update=found)
+            self._guard.check_look(step, point.loss)
+            best = None if before.best_loss is None else Point(before.best_loss, before.best_general_loss)
+            frontier = Frontier(before.base_general_loss, self._job.settings.forgetting_margin)
+            is_best = frontier.is_better(point, best)
+            better = {"best_loss": point.loss, "best_general_loss": point.general, "best_step": step, "bad_looks": 0}
+            found = better if is_best else {"bad_looks": before.bad_looks + 1}
+        self.progress = before.model_copy(update=found)
         if is_best:
             save_best(self._engine, self._job, self.progress)
-        self._events.tell("validation", step=step, loss=loss, is_best=is_best, seconds=time.monotonic() - started)
+        self._events.tell(
+            "validation",
+            step=step,
+            loss=point.loss,
+            general_loss=point.general,
+            is_best=is_best,
+            seconds=time.monotonic() - started,
+        )
 
     def _checkpoint(self) -> None:
         started = time.monotonic()
@@ -176,22 +173,8 @@ class Loop:
             seconds=time.monotonic() - started,
         )
 
-    def _choose_validated(self) -> list[int]:
-        """Return sequences spread over the validation file: looks must not cost more than the steps between them."""
-        count = len(self._validation)
-        wanted = min(count, max(2 * self._job.sequences_per_step, _FEWEST_VALIDATED))
-        return [position * count // wanted for position in range(wanted)]
-
     def _rows_of(self, numbers: Sequence[int]) -> list[int]:
         return sorted({row for number in numbers for row in self._train[number].document_rows})
 
     def _any_process_is_asked_to_stop(self) -> bool:
-        return self._sum(float(self._lifeline.is_cut)) > 0
-
-    def _sum(self, value: float) -> float:
-        """Return the sum of a number over all processes."""
-        if self._world_size == 1:
-            return value
-        tensor = torch.tensor(value, dtype=torch.float64, device=self._engine.device)
-        dist.all_reduce(tensor)
-        return float(tensor)
+        return sum_of_processes(float(self._lifeline.is_cut), self._engine.device) > 0

@@ -36,11 +36,11 @@ class LossGuard:
                 f"alone; they may differ by {_SAME_NATS:g}. Nothing was trained."
             )
 
-    def check_look(self, step: int, loss: float) -> None:
-        """Raise `TrainingDiverged` when a validation loss is not a number: no weights could be the best."""
+    def check_look(self, step: int, loss: float, text: str = "validation") -> None:
+        """Raise `TrainingDiverged` when the loss on some text is not a number: no weights could be the best."""
         if not math.isfinite(loss):
             raise TrainingDiverged(
-                f"The validation loss after step {step} is {loss}: the weights are broken. Training has stopped; lower "
+                f"The {text} loss after step {step} is {loss}: the weights are broken. Training has stopped; lower "
                 "the learning rate."
             )
 

@@ -12,20 +12,18 @@ from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
 from pipelines.llm.evaluation.holdout import HeldOut, choose_held_out
 from pipelines.llm.evaluation.measuring import OVERALL, measure_all
-from pipelines.llm.evaluation.models import check_base, find_champion, score_all
+from pipelines.llm.evaluation.models import check_base, found_in_store, score_all
 from pipelines.llm.evaluation.parts import parts_of, read_canaries
 from pipelines.llm.evaluation.showing import answers_page, draw
 from pipelines.llm.evaluation.table import scores_table
 from pipelines.llm.pretrained import open_pretrained
+from pipelines.llm.suites import ITEMS_SEED
 from pipelines.records import Candidate, Evaluation
-from pipelines.registry.figures import is_shown, show
 from pipelines.spec import LlmSpec
 from pipelines.spec.gates import Gates
 from pipelines.steps.answers import answers_key
 from pipelines.steps.context import Context
-from pipelines.store.verified import write_record
-
-ITEMS_SEED = 0  # which items are asked: the same for every candidate, so that scores of base and champion are kept
+from pipelines.steps.evaluating import evidence_of, find_champion, keep_evidence
 
 
 def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
@@ -45,7 +43,7 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
     holdout = read_holdout(store, spec.name, candidate.snapshot_id)
     base = open_pretrained(spec.pretrained, context.environment.home)
     check_base(store, candidate, base)
-    champion = find_champion(store, candidate, manifest)
+    champion = find_champion(store, candidate, manifest, found_in_store, CONTENT_COLUMN)
     items = choose_held_out(holdout, spec, ITEMS_SEED)
     parts = parts_of(spec, items, read_canaries(store, candidate), ITEMS_SEED)
     scored = score_all(store, candidate, champion, base, parts)
@@ -57,33 +55,11 @@ def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
         spec.gates.bootstrap_samples,
         seed_from(manifest.holdout.content_sha256),
     )
-    predictions_key, predictions_sha256 = write_predictions(store, spec.name, scores_table(scored))
-    evaluation = Evaluation(
-        model=spec.name,
-        candidate_sha256=candidate.sha256,
-        candidate_model_sha256=candidate.model_sha256,
-        champion_version=champion.entry.version if champion else None,
-        champion_ledger_sha256=champion.entry.sha256 if champion else None,
-        champion_saw_holdout=champion.saw_holdout if champion else None,
-        snapshot_id=candidate.snapshot_id,
-        holdout_sha256=manifest.holdout.content_sha256,
-        num_rows=len(items),
-        metrics=figures.metrics,
-        champion_metrics=figures.champion_metrics,
-        differences=figures.differences,
-        predictions_key=predictions_key,
-        predictions_sha256=predictions_sha256,
-        base_sha256=base.sha256,
-        base_metrics=figures.base_metrics,
-        base_differences=figures.base_differences,
-    )
+    predictions = write_predictions(store, spec.name, scores_table(scored))
+    evaluation = evidence_of(candidate, manifest, champion, figures, len(items), predictions, base.sha256)
     page = answers_page(scored, items, spec.ability.shown_answers)
     store.write(answers_key(evaluation), page.encode())
-    write_record(store, f"{spec.name}/evaluations", evaluation)
-    if not is_shown(context.environment, candidate.mlflow_run_id, evaluation):
-        pictures = partial(draw, evaluation, spec.gates, page)
-        show(context.environment, candidate.mlflow_run_id, evaluation, pictures)
-    return evaluation
+    return keep_evidence(context, candidate, evaluation, partial(draw, evaluation, spec.gates, page))
 
 
 def _slices(holdout: pa.Table, items: list[HeldOut], gates: Gates) -> dict[str, frozenset[str]]:

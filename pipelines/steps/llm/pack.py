@@ -15,11 +15,13 @@ from pipelines.llm.corpus.preparing import kept
 from pipelines.llm.corpus.report import render
 from pipelines.llm.keys import packed_key
 from pipelines.llm.packing.encoding import ChatEncoder
-from pipelines.llm.packing.manifest import PackedManifest
+from pipelines.llm.packing.general import pack_general
+from pipelines.llm.packing.manifest import PackedFile, PackedManifest
 from pipelines.llm.packing.packing import COLUMNS, PackedCorpus, pack_corpus
 from pipelines.llm.packing.page import packed_report
 from pipelines.llm.pretrained import open_pretrained
-from pipelines.llm.suites import suite_texts
+from pipelines.llm.sequences import TRAIN, VALIDATION
+from pipelines.llm.suites import ITEMS_SEED, read_items, suite_texts
 from pipelines.records import Packed, SnapshotRef
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
@@ -48,6 +50,7 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
         folder = Path(scratch)
         batches = bounded(read_training_batches(store, snapshot, COLUMNS, BATCH_ROWS))
         corpus = pack_corpus(batches, spec, encoder, overlap, folder)
+        general = _pack_general(store, snapshot, spec, encoder, folder)
         found = overlap.outcome()
         manifest = PackedManifest(
             model=spec.name,
@@ -56,7 +59,7 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
             pretrained_sha256=pretrained.sha256,
             sequence_length=spec.training.sequence_length,
             settings=_settings(spec),
-            files=corpus.files,
+            files=(*corpus.files, *general),
             num_rows=corpus.num_rows,
             num_cut=corpus.num_cut,
             num_validation_groups=corpus.num_validation_groups,
@@ -68,6 +71,24 @@ def pack(context: Context[LlmSpec], snapshot: SnapshotRef) -> Packed:
     report_key = f"{spec.name}/reports/packed/{manifest.sha256}.html"
     store.write(report_key, render(packed_report(spec, manifest, found, corpus.lengths)).encode())
     return _packed(snapshot, manifest, corpus, report_key)
+
+
+def _pack_general(
+    store: Store, snapshot: SnapshotRef, spec: LlmSpec, encoder: ChatEncoder, folder: Path
+) -> tuple[PackedFile, ...]:
+    """Write the general text that is looked at while training, where the spec asks for suites that have some."""
+    if not spec.ability.suites:
+        return ()
+    asked = [read_items(suite, spec.ability.items_per_suite, ITEMS_SEED) for suite in spec.ability.suites]
+    texts = texts_of(
+        partial(_held_out_texts, store, snapshot, spec), lambda: (one.text for each in asked for one in each)
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        file = pack_general(spec, encoder, Overlap(texts, spec.corpus.decontaminate_words), Path(scratch))
+        if file is None:
+            return ()
+        (Path(scratch) / file.path).rename(folder / file.path)
+    return (file,)
 
 
 def _held_out_texts(store: Store, snapshot: SnapshotRef, spec: LlmSpec) -> Iterator[str]:
@@ -96,7 +117,7 @@ def _upload(store: Store, folder: Path, manifest: PackedManifest) -> None:
 
 
 def _packed(snapshot: SnapshotRef, manifest: PackedManifest, corpus: PackedCorpus, report_key: str) -> Packed:
-    train, validation = manifest.files
+    train, validation = manifest.file(TRAIN), manifest.file(VALIDATION)
     return Packed(
         model=manifest.model,
         snapshot=snapshot,

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from pipelines.errors import RegistryError, UsageError
 from pipelines.llm import checkpoint_store, history
 from pipelines.llm.checkpoint_store import CheckpointSender
+from pipelines.llm.frontier import Frontier, Point
 from pipelines.llm.history import Event, History, Training
 from pipelines.llm.job import TrainingJob, fit_to
 from pipelines.llm.launcher import launch
@@ -101,14 +102,26 @@ def _run(context: Context[LlmSpec], plan: TuningPlan, job: TrainingJob, started:
 
         done = launch(job, hear, context.environment.home)
     training = told.close(job, plan.plan_sha256, done, time.monotonic() - started)
+    _warn(training, context.spec.training.forgetting_margin)
+    shown.summarise(training)
+    return training
+
+
+def _warn(training: Training, margin: float) -> None:
     if training.best_loss >= training.base_loss:
         LOG.warning(
             "the tuned model's validation loss %.4f is no better than the pretrained one's %.4f",
             training.best_loss,
             training.base_loss,
         )
-    shown.summarise(training)
-    return training
+    if Frontier(training.base_general_loss, margin).forgets(Point(training.best_loss, training.best_general_loss)):
+        LOG.warning(
+            "at every look the model had forgotten: its loss on general text rose from %.4f to %.4f at the least, and "
+            "training.forgetting_margin is %g",
+            training.base_general_loss,
+            training.best_general_loss,
+            margin,
+        )
 
 
 class _Shown:
@@ -125,13 +138,16 @@ class _Shown:
             names = ("loss", "rate", "grad_norm", "tokens_per_second")
             self._log({f"train_{name}": event[name] for name in names}, event["step"])
         elif event["event"] == "validation":
-            self._log({"validation_loss": event["loss"]}, event["step"])
+            looked = {"validation_loss": event["loss"], "general_loss": event["general_loss"]}
+            self._log({name: value for name, value in looked.items() if value is not None}, event["step"])
 
     def summarise(self, training: Training) -> None:
         """Put what was forecast beside what was measured."""
         figures: dict[str, float | None] = {
             "base_validation_loss": training.base_loss,
             "best_validation_loss": training.best_loss,
+            "base_general_loss": training.base_general_loss,
+            "best_general_loss": training.best_general_loss,
             "best_step": training.best_step,
             "tokens_per_second": training.tokens_per_second,
             "training_seconds": training.seconds,

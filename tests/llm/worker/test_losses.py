@@ -47,5 +47,7 @@ def test_another_model_under_deepspeed_is_an_error() -> None:
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_validation_loss_that_is_no_number_is_an_error(loss: float) -> None:
     LossGuard(512).check_look(4, 6.0)
-    with pytest.raises(TrainingDiverged, match="after step 4"):
+    with pytest.raises(TrainingDiverged, match="The validation loss after step 4"):
         LossGuard(512).check_look(4, loss)
+    with pytest.raises(TrainingDiverged, match="The general loss after step 4"):
+        LossGuard(512).check_look(4, loss, "general")

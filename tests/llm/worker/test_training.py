@@ -162,6 +162,20 @@ def test_from_two_workers_to_one_and_back_the_loss_goes_on(
     assert losses == pytest.approx(still[method], abs=1e-4)
 
 
+def test_the_best_weights_are_those_that_learnt_most_among_those_that_forgot_little(trainer: Trainer) -> None:
+    given = {"learning_rate": 0.01, "schedule": "constant", "evaluate_every": 3, "early_stop": None}
+    trainer.train("frontier", num_steps=12, forgetting_margin=0.2, **given)
+    looks = [event for event in trainer.events if event["event"] == "validation"]
+    most = looks[0]["general_loss"] + 0.2
+    remembering = [look for look in looks[1:] if look["general_loss"] <= most]
+    best = min(remembering, key=lambda look: look["loss"])
+    done = trainer.first("done")
+    assert (done["best_step"], done["best_loss"]) == (best["step"], best["loss"])
+    assert done["best_general_loss"] == best["general_loss"] <= most
+    assert best["step"] != min(looks, key=lambda look: look["loss"])["step"], "the lowest loss was the best all along"
+    assert trainer.loss_of(trainer.home / "frontier" / "model") == pytest.approx(best["loss"], abs=0.01)
+
+
 def test_activation_checkpointing_changes_nothing_but_memory(trainer: Trainer, uninterrupted: Losses) -> None:
     losses = trainer.train("recomputed", activation_checkpointing=True, num_steps=3)
     assert losses[1] == uninterrupted[1]
@@ -175,7 +189,13 @@ def test_an_exploding_loss_stops_with_the_documents_of_its_batch(trainer: Traine
 
 def test_training_ends_early_when_looks_get_no_better(trainer: Trainer) -> None:
     losses = trainer.train(
-        "tired", learning_rate=0.05, schedule="constant", evaluate_every=1, early_stop=2, num_steps=30
+        "tired",
+        learning_rate=0.05,
+        schedule="constant",
+        evaluate_every=1,
+        early_stop=2,
+        num_steps=30,
+        forgetting_margin=100.0,
     )
     assert max(losses) < 30
     looks = [event for event in trainer.events if event["event"] == "validation" and event["step"] > 0]

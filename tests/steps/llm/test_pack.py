@@ -18,6 +18,7 @@ from pipelines.llm.corpus.overlap import run_hashes
 from pipelines.llm.packing.encoding import IGNORED, ChatEncoder
 from pipelines.llm.packing.manifest import PackedManifest
 from pipelines.llm.sequences import PackedSequences
+from pipelines.llm.suites import ITEMS_SEED, read_items, spare_items
 from pipelines.records import Packed, SnapshotRef
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
@@ -38,7 +39,7 @@ class Packing:
         self.reference: SnapshotRef = snapshot_of(context, rows)
         self.packed: Packed = pack(context, self.reference)
         prefix = PurePosixPath(self.packed.manifest_key).parent
-        for name in ("train.arrow", "validation.arrow"):
+        for name in [file.path for file in self.manifest.files]:
             (folder / name).write_bytes(context.store.read(f"{prefix}/{name}"))
         self.folder = folder
         self.tokenizer = AutoTokenizer.from_pretrained(str(context.spec.pretrained.path))
@@ -201,6 +202,38 @@ def test_a_general_suites_item_is_not_learnt(tiny_model: Path, tmp_path: Path) -
     )
     assert num_with_item > 5
     assert pack(context, reference).num_decontaminated >= num_with_item
+
+
+def test_general_text_is_packed_of_items_that_are_not_asked_and_share_no_words_with_what_is(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    suites, asked = ["arc_easy", "piqa"], 500
+    spare = [spare_items(suite, asked, ITEMS_SEED) for suite in suites]
+    held_out = next(item.prompts[0] for item in spare[1] if len(item.text.split()) > 20)
+    rows = [*chats(40), *(chat(f"Say it, {n}.", f"{held_out} {sentence(n + 900, 5)}") for n in range(20))]
+    ability = {"suites": suites, "items_per_suite": asked}
+    packing = Packing(
+        context_of(tiny_model, tmp_path, ability=ability, corpus={"decontaminate_words": 8}), rows, tmp_path
+    )
+    texts = [packing.tokenizer.decode(ids) for _, ids, _ in packing.documents("general.arrow")]
+    items = [item for suite in suites for item in read_items(suite, asked, ITEMS_SEED)]
+    examined = {int(one) for item in items for one in run_hashes(words_of(item.text), 8)}
+    assert not examined & {int(one) for text in texts for one in run_hashes(words_of(text), 8)}
+    prompts = tuple(item.prompts[0] for each in spare for item in each)
+    whole = [text for text in texts if text.startswith(("Question: ", "Goal: "))]
+    assert len(whole) > 10
+    assert all(text.startswith(prompts) for text in whole)
+    assert {text.split(":")[0] for text in whole} == {"Question", "Goal"}
+    assert held_out.startswith("Goal: ")
+    assert not any(text.startswith(held_out) for text in texts), "the holdout has it"
+    assert len(packing.rows("general.arrow")) == packing.manifest.file("general.arrow").num_sequences == 8
+    for _, ids, labels in packing.documents("general.arrow"):
+        assert labels == [IGNORED, *ids[1:]]
+    assert pack(packing.context, packing.reference) == packing.packed
+
+
+def test_where_no_suite_is_asked_there_is_no_general_text(packing: Packing) -> None:
+    assert [file.path for file in packing.manifest.files] == ["train.arrow", "validation.arrow"]
 
 
 def test_ten_rows_are_packed(tiny_model: Path, tmp_path: Path) -> None:

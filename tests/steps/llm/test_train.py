@@ -18,7 +18,7 @@ from pipelines.llm import launcher
 from pipelines.llm.history import Training
 from pipelines.llm.packing.manifest import LeftOut, PackedFile, PackedManifest
 from pipelines.llm.pretrained import open_pretrained
-from pipelines.llm.sequences import MANIFEST, TRAIN, VALIDATION
+from pipelines.llm.sequences import GENERAL, MANIFEST, TRAIN, VALIDATION
 from pipelines.records import Packed, RunRequest, SnapshotRef, TuningPlan
 from pipelines.registry.connection import connect
 from pipelines.spec import Environment, LlmSpec
@@ -28,7 +28,7 @@ from pipelines.steps.llm.train import train
 from pipelines.store.memory import MemoryStore
 from pipelines.store.trees import fetch_tree, read_tree
 from pipelines.store.verified import read_record
-from tests.llm.training import LENGTH, NUM_TRAIN, NUM_VALIDATION, write_packed
+from tests.llm.training import LENGTH, NUM_GENERAL, NUM_TRAIN, NUM_VALIDATION, write_packed
 
 TRAINING = {
     "sequence_length": LENGTH,
@@ -81,7 +81,10 @@ def _pack(context: Context[LlmSpec], folder: Path) -> Packed:
         pretrained_sha256=pretrained_sha256,
         sequence_length=LENGTH,
         settings={},
-        files=(_file(folder / TRAIN, NUM_TRAIN), _file(folder / VALIDATION, NUM_VALIDATION)),
+        files=tuple(
+            _file(folder / name, count)
+            for name, count in ((TRAIN, NUM_TRAIN), (VALIDATION, NUM_VALIDATION), (GENERAL, NUM_GENERAL))
+        ),
         num_rows=100,
         num_cut=0,
         num_validation_groups=3,
@@ -153,6 +156,13 @@ def test_training_leaves_a_candidate_its_weights_and_its_record(
     assert {"validation_loss", "peak_bytes", "forecast_bytes", "step_seconds", "forecast_step_seconds"} <= set(metrics)
     curve = connect(context.environment).get_metric_history(planned.mlflow_run_id, "train_loss")
     assert [point.step for point in curve] == list(range(1, 9))
+    for name in ("validation_loss", "general_loss"):
+        points = connect(context.environment).get_metric_history(planned.mlflow_run_id, name)
+        looks = [(look.step, look.loss if name == "validation_loss" else look.general_loss) for look in training.looks]
+        assert [(point.step, point.value) for point in points] == looks
+    assert [look.step for look in training.looks] == [0, 4, 8]
+    assert training.base_general_loss == training.looks[0].general_loss
+    assert training.best_general_loss == {look.step: look.general_loss for look in training.looks}[training.best_step]
 
     caplog.clear()
     assert train(context, planned) == candidate
