@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from scipy.stats import norm, rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from pipelines.monitoring.sampling import PARTITION
 from pipelines.records import JointDrift
@@ -90,21 +91,25 @@ def _tell_apart(reference: pa.Table, new: pa.Table, names: Sequence[str], seed: 
     usable = [pair for pair in encoded if pair is not None]
     if min(reference.num_rows, new.num_rows) < FEWEST_ROWS or not usable:
         return None
-    values = np.column_stack([column for column, _ in usable])
+    values, is_categorical = np.column_stack([column for column, _ in usable]), np.array([one for _, one in usable])
     is_new = np.repeat([0, 1], [reference.num_rows, new.num_rows])
     found = []
     for fitted, judged in StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed).split(values, is_new):
+        known = ~np.isnan(values[fitted]).all(axis=0)  # scikit-learn has no bins for a column without a value
+        if not known.any():
+            return None
         classifier = HistGradientBoostingClassifier(
             max_iter=30,
             learning_rate=0.2,
             max_leaf_nodes=8,
             min_samples_leaf=50,
             early_stopping=False,
-            categorical_features=[categorical for _, categorical in usable],
+            categorical_features=is_categorical[known],
             random_state=seed,
         )
-        classifier.fit(values[fitted], is_new[fitted])
-        scores = classifier.predict_proba(values[judged])[:, 1]
+        with threadpool_limits(1, "openmp"):  # so few rows are sooner done by one thread, above all beside others
+            classifier.fit(values[fitted][:, known], is_new[fitted])
+            scores = classifier.predict_proba(values[judged][:, known])[:, 1]
         found.append(area_and_variance(scores[is_new[judged] == 0], scores[is_new[judged] == 1]))
     error = np.sqrt(sum(variance for _, variance in found)) / NUM_FOLDS
     return float(np.mean([area for area, _ in found])), float(norm.ppf((1 + CONFIDENCE) / 2) * error)

@@ -16,6 +16,7 @@ import pytest
 from pipelines.data.parquet import ROW_GROUP_ROWS
 from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
 from pipelines.data.profiling import profile_parquet, profile_table
+from pipelines.data.quantiles import QuantileSummary
 from pipelines.errors import DataError
 
 
@@ -61,6 +62,27 @@ def test_texts_and_booleans_have_lengths_and_frequent_values() -> None:
     assert (city.text.shortest, city.text.longest) == (0, 4)
     assert city.text.total_length == sum(len(value) * count for value, count in counts.items())
     assert {value for value, _ in late.text.top()} == {"true", "false"}
+
+
+def test_the_lengths_of_texts_are_a_distribution_of_their_own() -> None:
+    table = rows()
+    parts = [profile_table(table.slice(0, 1_000)), profile_table(table.slice(1_000))]
+    for profile in (profile_table(table), merge_profiles(parts)):
+        for name in ("city", "note"):
+            found = QuantileSummary.decode(profile.column(name).text.lengths)
+            expected = np.unique(
+                [len(value) for value in table[name].to_pylist() if value is not None], return_counts=True
+            )
+            assert [found.values.tolist(), found.weights.tolist()] == [one.tolist() for one in expected]
+
+
+def test_a_profile_from_before_lengths_were_summarised_merges_to_one_without() -> None:
+    profile = profile_table(pa.table({"x": ["a", "bb"]}))
+    column = profile.column("x")
+    old = profile.model_copy(
+        update={"columns": (column.model_copy(update={"text": column.text.model_copy(update={"lengths": None})}),)}
+    )
+    assert merge_profiles([profile, old]).column("x").text.lengths is None
 
 
 def test_each_column_is_of_a_family() -> None:

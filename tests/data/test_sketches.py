@@ -53,3 +53,20 @@ def test_among_many_values_the_frequent_are_found() -> None:
 
 def test_long_texts_are_cut() -> None:
     assert frequent({"é" * 1000: 3}).top(1) == [("é" * LONGEST_TEXT, 3)]
+
+
+def test_the_bounds_of_a_count_hold_the_count() -> None:
+    counts = {f"{n}": 1 + 300 * (n < 5) for n in range(5_000)}
+    sketch = FrequentSketch()
+    sketch.update(list(counts), list(counts.values()))
+    bounds, most_other = sketch.bounds()
+    assert all(low <= counts[text] <= high for text, (low, high) in bounds.items())
+    assert all(counts[text] <= most_other for text in counts.keys() - bounds.keys())
+    assert {f"{n}" for n in range(5)} <= bounds.keys()
+
+
+def test_few_texts_have_exact_counts_and_no_text_none() -> None:
+    sketch = FrequentSketch()
+    assert sketch.bounds() == ({}, 0)
+    sketch.update(["a", "b"], [3, 1])
+    assert sketch.bounds() == ({"a": (3, 3), "b": (1, 1)}, 0)
