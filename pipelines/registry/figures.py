@@ -39,7 +39,7 @@ def _flat(section: str, figures: Sequence[MetricValue | PairedDifference]) -> It
             continue
         if figure.slice != "all":
             column, _, value = figure.slice.partition("=")
-            yield f"{section} by {_allowed(column)}/{figure.metric} {_allowed(value)}", figure.value
+            yield f"{section} by {allowed(column)}/{figure.metric} {allowed(value)}", figure.value
             continue
         yield f"{section}/{figure.metric}", figure.value
         if figure.low is not None and figure.high is not None:
@@ -47,7 +47,8 @@ def _flat(section: str, figures: Sequence[MetricValue | PairedDifference]) -> It
             yield f"{section}/{figure.metric}_high", figure.high
 
 
-def _allowed(text: str) -> str:
+def allowed(text: str) -> str:
+    """Return a text as a part of a name that MLflow takes, its first 100 characters."""
     return _NOT_ALLOWED.sub("_", text)[:100]
 
 
