@@ -54,7 +54,7 @@ def _budget(budget: Budget) -> dict[str, Param]:
 def requested(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the form or the API call of this run asks for, as a `RunRequest` in plain JSON.
 
-    `as_of` is no field of the form: a replay sends it with its call.
+    `as_of` and `replay` are no fields of the form: a replay sends them with its call.
     """
     params, dag_run = context["params"], context["dag_run"]
     trials = params.get("budget_trials")
@@ -66,5 +66,6 @@ def requested(context: Mapping[str, Any]) -> dict[str, Any]:
         by=dag_run.triggering_user_name or dag_run.run_type,
         run_id=dag_run.run_id,
         as_of=params.get("as_of"),
+        replay=params.get("replay"),
     )
     return request.to_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow.sdk import AssetAlias
 from tandem_operators import StepOperator
 from tandem_windows import asked, scores_asset
 
@@ -23,18 +24,19 @@ class AskingOperator(ScoreOperator):
 
 
 class CollectOperator(ScoreOperator):
-    """Join what the shards did, and tell who waits for the scores which window and moment they are of."""
+    """Join what the shards did, and tell who waits for the scores which window and moment they are of.
+
+    A replay tells nobody: it asks for the monitoring of its windows itself.
+    """
 
     def __init__(self, *, model: str, **kwargs: Any) -> None:
-        super().__init__(model=model, outlets=[scores_asset(model)], **kwargs)
+        super().__init__(model=model, outlets=[AssetAlias(f"{model}_scored")], **kwargs)
 
     def execute(self, context: Any) -> Any:
         """Run the step; the event says more only where it succeeds."""
         left = super().execute(context)
         _, appointed, _ = self.records
-        context["outlet_events"][scores_asset(self.model)].extra = {
-            "window": left["window"],
-            "as_of": appointed["requested_at"],
-            "new": left["new"],
-        }
+        if not context["params"].get("replay"):
+            said = {"window": left["window"], "as_of": appointed["requested_at"], "new": left["new"]}
+            context["outlet_events"][AssetAlias(f"{self.model}_scored")].add(scores_asset(self.model), extra=said)
         return left

@@ -24,15 +24,19 @@ def scores_asset(model: str) -> Asset:
 def window_fields(spec: ModelSpec) -> dict[str, Param]:
     """Return the fields of the form; without a start, a window begins where the spec's training data ends."""
     date = {"type": ["null", "string"], "format": "date", "section": "Window"}
-    moment = {"type": ["null", "string"], "format": "date-time", "section": "Moment"}
     window = {
         "data_start": Param(spec.schedule.data_end, title="From", description_md="First day of the rows.", **date),
         "data_end": Param(None, title="Until", description_md="First day after; all there are where left out.", **date),
     }
+    return {**(window if spec.source.time_column else {}), **moment_fields()}
+
+
+def moment_fields() -> dict[str, Param]:
+    """Return the fields of the form that say of which moment a run is, and why."""
+    moment = {"type": ["null", "string"], "format": "date-time", "section": "Moment"}
     kept = {"maxLength": 500, "title": "Note", "description_md": "Why you ask; kept with the run."}
     said = "The moment that the run is about; the present where left out."
     return {
-        **(window if spec.source.time_column else {}),
         "as_of": Param(None, title="As of", description_md=said, **moment),
         "note": Param(None, type=["null", "string"], **kept),
     }
@@ -43,6 +47,7 @@ def asked(context: Mapping[str, Any]) -> dict[str, Any]:
 
     Several announcements may come as one run: it looks at the window that spans theirs. One that names no window asks
     for all that the form would. The moment is that of the run, so that a task that is tried again asks the same.
+    `replay` is no field of the form: a replay sends it with its call.
     """
     params, dag_run = context["params"], context["dag_run"]
     window = Window(start=params.get("data_start"), end=params.get("data_end"))
@@ -52,6 +57,7 @@ def asked(context: Mapping[str, Any]) -> dict[str, Any]:
     request = ScoreRequest(
         window=window,
         as_of=params.get("as_of") or dag_run.run_after.isoformat(),
+        replay=params.get("replay"),
         note=params.get("note") or "",
         by=dag_run.triggering_user_name or dag_run.run_type,
     )

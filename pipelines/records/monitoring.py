@@ -14,13 +14,15 @@ Severity = Literal["info", "warning", "critical"]
 
 
 class ScoreRequest(Record):
-    """What is asked of one scoring run; a bound that is None is open.
+    """What is asked of one run that scores or monitors; a bound that is None is open.
 
-    `as_of` is the moment that the run is about, UTC, ISO 8601: the present where it is None. A replay sets it.
+    `as_of` is the moment that the run is about, UTC, ISO 8601: the present where it is None. `replay` names the replay
+    that the run belongs to: what is found and decided there is kept apart from what is found and decided for real.
     """
 
     window: Window = Window()
     as_of: str | None = None
+    replay: str | None = None
     note: str = ""
     by: str = "unknown"
 
@@ -87,15 +89,6 @@ class Scored(Record):
     partitions: tuple[ScoredPartition, ...]
     new: tuple[str, ...]
     num_rows: int
-
-
-class MonitorRequest(Record):
-    """Which windows are to be looked at: the partitions in `window`, each by itself, as the world was known `as_of`."""
-
-    window: Window = Window()
-    as_of: str | None = None
-    note: str = ""
-    by: str = "unknown"
 
 
 class ColumnDrift(Record):
@@ -197,6 +190,7 @@ class Monitored(Record):
 
     model: str
     as_of: str
+    replay: str | None = None
     report_keys: tuple[str, ...]
     report_sha256s: tuple[str, ...]
     report_key: str | None = None
@@ -237,3 +231,5 @@ class Decided(Record):
     reasons: tuple[str, ...]
     entry_seq: int | None
     as_of: str
+    replay: str | None = None
+    report_key: str | None = None

@@ -20,7 +20,7 @@ class RunRequest(Record):
     """What a person or an event asks of one training run; what is None comes from the spec.
 
     `run_id` tells it from all other runs of the model. `as_of` is the moment that it is about, UTC, ISO 8601: the
-    present where it is None. A replay sets it.
+    present where it is None; a replay, which `replay` names, sets it.
     """
 
     window: Window = Window()
@@ -30,6 +30,7 @@ class RunRequest(Record):
     by: str = "unknown"
     run_id: str = ""
     as_of: str | None = None
+    replay: str | None = None
 
 
 class Partition(Record):

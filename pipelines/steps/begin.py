@@ -36,7 +36,7 @@ def begin(context: Context, asked: RunRequest) -> RunRequest:
     """
     if not asked.run_id:
         raise UsageError("A training run needs an id to begin; found none. Nothing was run.")
-    store, model = context.store, context.spec.name
+    store, model = context.within(asked.replay).store, context.spec.name
     now = datetime.now(UTC)
     moment = moment_of(asked.as_of, now)
     head = last_decision(store, model)
@@ -73,4 +73,6 @@ def _told(context: Context, asked: RunRequest, state: DecisionState, moment: dat
     if pending is None or pending.run_id != asked.run_id:
         return moment, asked.model_copy(update={"as_of": text_of(moment)})
     moment = max(moment, datetime.fromisoformat(pending.run_after))  # in a replay nobody has waited until then
-    return moment, retraining_of(context.spec, pending).model_copy(update={"as_of": text_of(moment)})
+    return moment, retraining_of(context.spec, pending).model_copy(
+        update={"as_of": text_of(moment), "replay": asked.replay}
+    )
