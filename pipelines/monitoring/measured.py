@@ -15,7 +15,7 @@ from pipelines.records import MetricValue, PerformanceValue, number_or_none
 from pipelines.spec.training import Task
 from pipelines.spec.watching import Performance
 
-MOST_RESAMPLED_ROWS = 50_000  # of more rows a sample is resampled, and its interval narrowed to their number
+MOST_RESAMPLED_ROWS = 20_000  # of more rows a sample is resampled, and its interval narrowed to their number
 _DIGITS = 10  # beyond them, builds of the linear algebra beneath differ, and a report's hash with them
 
 
