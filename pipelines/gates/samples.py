@@ -25,6 +25,17 @@ class Sample:
     resampled: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What was measured, by the names it has in `Evaluation`; the parts of a model that is not there are empty."""
+
+    metrics: tuple[MetricValue, ...]
+    champion_metrics: tuple[MetricValue, ...] = ()
+    differences: tuple[PairedDifference, ...] = ()
+    base_metrics: tuple[MetricValue, ...] = ()
+    base_differences: tuple[PairedDifference, ...] = ()
+
+
 def values_of(samples: Mapping[Place, Sample], num_rows: Mapping[str, int]) -> tuple[MetricValue, ...]:
     """Return the value and the 95 % interval of each sample, given how many rows each slice has."""
     return tuple(

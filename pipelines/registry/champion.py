@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from pipelines.errors import IntegrityError, ObjectMissing
 from pipelines.records import Candidate, LedgerEntry
@@ -11,7 +13,21 @@ from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.store.base import Store
 from pipelines.store.verified import read_record
 
+Model = TypeVar("Model")
+
 NOT_JUDGED = "The candidate was not judged, since nothing could be compared"
+
+
+@dataclass(frozen=True)
+class Champion(Generic[Model]):
+    """What serves now: its ledger entry, its model, and how it came to know the holdout, if it does.
+
+    `model` is what its half answers by: a fitted estimator, or the record of weights that are in the store.
+    """
+
+    entry: LedgerEntry
+    model: Model
+    saw_holdout: str | None
 
 
 def champion_against(store: Store, ours: Candidate) -> tuple[LedgerEntry, Candidate] | None:

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipelines.classic.evaluation.arrays import Array, Weights
 from pipelines.classic.evaluation.metrics import Metric, is_measurable, metrics_of
 from pipelines.gates.bootstrap import resampling_weights
-from pipelines.gates.samples import Sample, differences_of, values_of
-from pipelines.records import MetricValue, PairedDifference
+from pipelines.gates.samples import Figures, Sample, differences_of, values_of
 from pipelines.spec.training import Task
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured; `champion_metrics` and `differences` are empty without a champion."""
-
-    metrics: tuple[MetricValue, ...]
-    champion_metrics: tuple[MetricValue, ...]
-    differences: tuple[PairedDifference, ...]
 
 
 def measure_all(
@@ -48,7 +37,7 @@ def measure_all(
     ours = _samples(task, metrics, truth, challenger, slices, samples, seed)
     num_rows = {name: len(rows) for name, rows in slices.items()}
     if champion is None:
-        return Figures(values_of(ours, num_rows), (), ())
+        return Figures(values_of(ours, num_rows))
     theirs = _samples(task, metrics, truth, champion, slices, samples, seed)
     return Figures(values_of(ours, num_rows), values_of(theirs, num_rows), differences_of(ours, theirs, num_rows))
 

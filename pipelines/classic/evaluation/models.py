@@ -12,24 +12,12 @@ from pipelines.classic.estimators.persistence import load_model
 from pipelines.classic.estimators.prediction import predict
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.classic.evaluation.metrics import align_classes, encode_truth, union_of_classes
-from pipelines.data.fairness import champion_saw_holdout
-from pipelines.data.manifests import Manifest
-from pipelines.data.snapshots import read_manifest
 from pipelines.errors import DataError
-from pipelines.records import Candidate, LedgerEntry
-from pipelines.registry.champion import champion_against, whole_champion
+from pipelines.records import Candidate
+from pipelines.registry.champion import Champion
 from pipelines.spec.training import Training
 from pipelines.store import Store
 from pipelines.store.verified import fetch_verified
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What serves now: its ledger entry, its model, and how it came to know the holdout, if it does."""
-
-    entry: LedgerEntry
-    estimator: Any
-    saw_holdout: str | None
 
 
 @dataclass(frozen=True)
@@ -51,34 +39,13 @@ def load_candidate(store: Store, candidate: Candidate) -> Any:
         return load_model(path)
 
 
-def load_champion(store: Store, ours: Candidate, snapshot: Manifest) -> Champion | None:
-    """Return the champion that a candidate has to beat, by the ledger; None where there was none.
-
-    Args:
-        store: Where ledger, candidate records, models and snapshots are.
-        ours: The candidate.
-        snapshot: What both are to be judged on.
-
-    Raises:
-        IntegrityError: If the ledger, or the champion's record, model or snapshot, is gone or not what was written.
-    """
-    found = champion_against(store, ours)
-    if found is None:
-        return None
-    entry, candidate = found
-    with whole_champion(entry):
-        estimator = load_candidate(store, candidate)
-        theirs = read_manifest(store, ours.model, candidate.snapshot_id)
-        return Champion(entry, estimator, champion_saw_holdout(store, snapshot, theirs))
-
-
-def answer(training: Training, holdout: pa.Table, challenger: Any, champion: Champion | None) -> Answers:
+def answer(training: Training, holdout: pa.Table, challenger: Any, champion: Champion[Any] | None) -> Answers:
     """Let both models predict every row of the holdout.
 
     Raises:
         DataError: If a model cannot read the rows, or the labels do not go together.
     """
-    models = [challenger] if champion is None else [challenger, champion.estimator]
+    models = [challenger] if champion is None else [challenger, champion.model]
     target = holdout.column(training.target).to_pylist()
     own = [[] if training.task == "regression" else _labels(model) for model in models]
     classes = union_of_classes(training.task, *own, target)

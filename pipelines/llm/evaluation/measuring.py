@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.gates.bootstrap import resampling_weights
-from pipelines.gates.samples import Place, Sample, differences_of, values_of
+from pipelines.gates.samples import Figures, Place, Sample, differences_of, values_of
 from pipelines.llm.evaluation.scores import Score
 from pipelines.records import MetricValue, PairedDifference
 from pipelines.spec.fine_tuning import LLM_METRICS
@@ -28,17 +28,6 @@ OVERALL = "all"
 FEWEST_CLUSTERS = 5  # below it, resamples are so few different ones that an interval would be a fiction
 DERIVED = {"perplexity": "answer_loss"}
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What was measured; the parts of a model that is not there are empty."""
-
-    metrics: tuple[MetricValue, ...]
-    champion_metrics: tuple[MetricValue, ...]
-    differences: tuple[PairedDifference, ...]
-    base_metrics: tuple[MetricValue, ...]
-    base_differences: tuple[PairedDifference, ...]
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
 from pipelines.classic.curves.drawing import CHALLENGER, Pictured, draw_all
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.measuring import measure_all
-from pipelines.classic.evaluation.models import Answers, answer, load_candidate, load_champion
+from pipelines.classic.evaluation.models import Answers, answer, load_candidate
 from pipelines.classic.evaluation.predictions import predictions_table
 from pipelines.data.manifests import Manifest
 from pipelines.data.predictions import write_predictions
@@ -17,10 +17,9 @@ from pipelines.data.slices import slice_columns, slices_of
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
 from pipelines.records import Candidate, Evaluation
-from pipelines.registry.figures import is_shown, show
 from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
-from pipelines.store.verified import write_record
+from pipelines.steps.evaluating import evidence_of, find_champion, keep_evidence
 
 
 def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
@@ -38,7 +37,7 @@ def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
     manifest = read_manifest(store, spec.name, candidate.snapshot_id)
     holdout = read_holdout(store, spec.name, candidate.snapshot_id)
     challenger = load_candidate(store, candidate)
-    champion = load_champion(store, candidate, manifest)
+    champion = find_champion(store, candidate, manifest, load_candidate)
     answers = answer(spec.training, holdout, challenger, champion)
     figures = measure_all(
         spec.training.task,
@@ -49,32 +48,17 @@ def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
         spec.gates.bootstrap_samples,
         seed_from(manifest.holdout.content_sha256),
     )
-    predictions_key, predictions_sha256 = _store_predictions(context, manifest, holdout, answers)
-    evaluation = Evaluation(
-        model=spec.name,
-        candidate_sha256=candidate.sha256,
-        candidate_model_sha256=candidate.model_sha256,
-        champion_version=champion.entry.version if champion else None,
-        champion_ledger_sha256=champion.entry.sha256 if champion else None,
-        champion_saw_holdout=champion.saw_holdout if champion else None,
-        snapshot_id=candidate.snapshot_id,
-        holdout_sha256=manifest.holdout.content_sha256,
-        num_rows=holdout.num_rows,
-        metrics=figures.metrics,
-        champion_metrics=figures.champion_metrics,
-        differences=figures.differences,
-        predictions_key=predictions_key,
-        predictions_sha256=predictions_sha256,
-    )
-    write_record(store, f"{spec.name}/evaluations", evaluation)
-    if not is_shown(context.environment, candidate.mlflow_run_id, evaluation):
+    predictions = _store_predictions(context, manifest, holdout, answers)
+    evaluation = evidence_of(candidate, manifest, champion, figures, holdout.num_rows, predictions)
+
+    def draw(folder: Path) -> list[Path]:
         named = {CHALLENGER: answers.challenger}
         if champion is not None and answers.champion is not None:
             named[f"champion v{champion.entry.version}"] = answers.champion
         importances = importance_of(challenger, spec.training, holdout)
-        pictured = Pictured(spec, answers.truth, named, answers.classes, figures, importances)
-        show(context.environment, candidate.mlflow_run_id, evaluation, partial(draw_all, pictured))
-    return evaluation
+        return draw_all(Pictured(spec, answers.truth, named, answers.classes, figures, importances), folder)
+
+    return keep_evidence(context, candidate, evaluation, draw)
 
 
 def _store_predictions(

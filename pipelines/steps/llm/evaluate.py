@@ -25,6 +25,8 @@ from pipelines.steps.answers import answers_key
 from pipelines.steps.context import Context
 from pipelines.steps.evaluating import evidence_of, find_champion, keep_evidence
 
+CONTENT_COLUMN = "content_sha256"  # of a conversation, whatever group of near-duplicates it is in
+
 
 def evaluate(context: Context[LlmSpec], candidate: Candidate) -> Evaluation:
     """Store and return the evidence, with each item's scores of all models; show it in the candidate's run.

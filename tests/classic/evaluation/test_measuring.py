@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipelines.classic.evaluation.measuring import Figures, measure_all
+from pipelines.classic.evaluation.measuring import measure_all
 from pipelines.gates.bootstrap import resampling_weights
+from pipelines.gates.samples import Figures
 from pipelines.spec.training import METRICS_BY_TASK
 
 SAMPLES = 100

@@ -13,9 +13,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from pipelines.classic.estimators.preprocessing import TableReader
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.metrics import METRICS, measure
-from pipelines.classic.evaluation.models import Champion, answer
+from pipelines.classic.evaluation.models import answer
 from pipelines.errors import DataError
 from pipelines.records import LedgerEntry
+from pipelines.registry.champion import Champion
 from pipelines.spec.training import Training
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pipelines.gates.bootstrap import percentile_interval, resampling_weights
-from pipelines.llm.evaluation.measuring import measure_all
 from pipelines.gates.samples import Figures
+from pipelines.llm.evaluation.measuring import measure_all
 from pipelines.llm.evaluation.scores import Score
 from pipelines.spec.fine_tuning import LLM_METRICS
 
