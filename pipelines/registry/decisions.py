@@ -51,12 +51,9 @@ def walk_decisions(store: Store, model: str) -> Iterator[DecisionEntry | Integri
     return _CHAIN.walk(store, model)
 
 
-def last_decision(store: Store, model: str, seen: DecisionEntry | None = None) -> DecisionEntry | None:
-    """Return the last decision, None where there is none; nothing before it is read. Raises `IntegrityError`.
-
-    An entry that was `seen` before, where it still lies there, spares the list of all.
-    """
-    return _CHAIN.head(store, model, seen)
+def last_decision(store: Store, model: str) -> DecisionEntry | None:
+    """Return the last decision, None where there is none; nothing before it is read. Raises `IntegrityError`."""
+    return _CHAIN.head(store, model)
 
 
 def decisions_back(store: Store, model: str, head: DecisionEntry | None) -> Iterator[DecisionEntry]:

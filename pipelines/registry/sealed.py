@@ -78,21 +78,13 @@ class SealedChain(Generic[Entry]):
             last = max(last, int(name))
         return last
 
-    def head(self, store: Store, model: str, seen: Entry | None = None) -> Entry | None:
-        """Return the last entry, its seal and form verified; None for an empty chain.
-
-        Args:
-            store: Where the chain is.
-            model: Whose chain.
-            seen: An entry that was read before: where it still lies there, only what came after it is read, and the
-                chain, which may have thousands of entries, is not listed.
+    def head(self, store: Store, model: str) -> Entry | None:
+        """Return the last entry, its seal and form verified and nothing before it read; None for an empty chain.
 
         Raises:
             IntegrityError: If that entry is not what was written.
             StoreError: If the store does not answer.
         """
-        if seen is not None and self._read_many(store, model, [seen.seq]) == [seal(seen)]:
-            return (self.since(store, model, seen) or [seen])[-1]
         last = self.last_seq(store, model)
         return self._parse(model, last, store.read(self.key(model, last))) if last else None
 

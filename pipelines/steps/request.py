@@ -7,14 +7,12 @@ changes nothing, since its id follows from the request.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.errors import TandemError, UsageError
+from pipelines.errors import UsageError
 from pipelines.monitoring.policy import Taken, moment_of, take, text_of
 from pipelines.records import Decided, DecisionEntry, DecisionState, RetrainingRequest
 from pipelines.registry.decisions import (
@@ -33,7 +31,7 @@ WRITERS = 16
 
 
 def request(context: Context, wanted: RetrainingRequest, as_of: str | None = None) -> Decided:
-    """Store a request and decide it; requests that come while one is decided are decided together, by the next.
+    """Store a request, and decide into which run it goes.
 
     Args:
         context: The model's surroundings.
@@ -48,20 +46,7 @@ def request(context: Context, wanted: RetrainingRequest, as_of: str | None = Non
         IntegrityError: If the chain of decisions was altered.
         StoreError: If the store does not answer, or others were first too often; asking again is safe.
     """
-    asked = _checked(context, wanted, as_of)
-    desk = _desk_of(context)
-    with _guard:
-        desk.waiting.append(asked)
-    with desk.lock:
-        if asked.decided is None and asked.error is None:
-            with _guard:
-                batch = [*(other for other in desk.waiting if other is not asked), asked]
-                desk.waiting = []
-            _answer(context, desk, batch)
-    if asked.error is not None:
-        raise asked.error
-    assert asked.decided is not None
-    return asked.decided
+    return decide_requests(context, [wanted], as_of)[0]
 
 
 def decide_requests(context: Context, wanted: Sequence[RetrainingRequest], as_of: str | None = None) -> list[Decided]:
@@ -69,8 +54,16 @@ def decide_requests(context: Context, wanted: Sequence[RetrainingRequest], as_of
 
     Where one of them cannot be right, none is stored.
     """
-    batch = [_checked(context, one, as_of) for one in wanted]
-    return _decide(context, batch, last_decision(context.store, context.spec.name))
+    now, model = datetime.now(UTC), context.spec.name
+    moment = moment_of(as_of, now)
+    for one in wanted:
+        if one.model != model:
+            raise UsageError(
+                f"The request is for model {one.model!r}, and was handed to {model!r}. Nothing was stored."
+            )
+    asked = [one if one.at else one.model_copy(update={"at": text_of(now)}) for one in wanted]
+    head = last_decision(context.store, model)  # before they are stored: who decides one that is new comes after it
+    return _decide(context, asked, moment, head)
 
 
 def sweep(context: Context, as_of: str | None = None) -> Decided:
@@ -90,7 +83,7 @@ def sweep(context: Context, as_of: str | None = None) -> Decided:
         head = last_decision(store, model)  # requests that came while they were listed may be decided by now
         decided = find_requests(store, model, head, stored)
         forgotten = [read_request(store, model, one) for one in stored if one not in decided]
-        _decide(context, [_Asked(one, moment) for one in forgotten], head)
+        _decide(context, forgotten, moment, head)
         head = last_decision(store, model)
     pending = state_after(head).pending
     return Decided(
@@ -105,75 +98,23 @@ def sweep(context: Context, as_of: str | None = None) -> Decided:
     )
 
 
-@dataclass
-class _Asked:
-    """A request, the moment that it is about, and what came of it."""
-
-    request: RetrainingRequest
-    as_of: datetime
-    decided: Decided | None = None
-    error: TandemError | None = None
-
-
-@dataclass
-class _Desk:
-    """Where the requests for one model wait within this process: one thread at a time decides all that wait.
-
-    `seen` is the last decision that was read here, after which the next look goes on.
-    """
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    waiting: list[_Asked] = field(default_factory=list)
-    seen: DecisionEntry | None = None
-
-
-_guard = threading.Lock()
-_desks: dict[tuple[str, str], _Desk] = {}
-
-
-def _desk_of(context: Context) -> _Desk:
-    with _guard:
-        return _desks.setdefault((context.store.root, context.spec.name), _Desk())
-
-
-def _answer(context: Context, desk: _Desk, batch: Sequence[_Asked]) -> None:
-    try:
-        desk.seen = last_decision(context.store, context.spec.name, desk.seen)
-        answers = _decide(context, batch, desk.seen)
-    except TandemError as error:
-        for asked in batch:
-            asked.error = error
-        return
-    for asked, decided in zip(batch, answers, strict=True):
-        asked.decided = decided
-
-
-def _checked(context: Context, wanted: RetrainingRequest, as_of: str | None) -> _Asked:
-    now = datetime.now(UTC)
-    if wanted.model != context.spec.name:
-        raise UsageError(
-            f"The request is for model {wanted.model!r}, and was handed to {context.spec.name!r}. Nothing was stored."
-        )
-    moment = moment_of(as_of, now)
-    return _Asked(wanted if wanted.at else wanted.model_copy(update={"at": text_of(now)}), moment)
-
-
-def _decide(context: Context, batch: Sequence[_Asked], head: DecisionEntry | None) -> list[Decided]:
-    """Decide what waits. `head` was read before any of it was stored: who decides one that is new here comes after."""
+def _decide(
+    context: Context, batch: Sequence[RetrainingRequest], as_of: datetime, head: DecisionEntry | None
+) -> list[Decided]:
+    """Decide requests. `head` was read before any was stored that is new: who decides one of these comes after it."""
     if not batch:
         return []
     store, model, rules = context.store, context.spec.name, context.spec.retraining
     by_id = dict[str, RetrainingRequest]()
-    for asked in batch:
-        by_id.setdefault(asked.request.id, asked.request)
+    for one in batch:
+        by_id.setdefault(one.id, one)
     known = find_requests(store, model, head, _stored_before(context, list(by_id.values())))
     hours = forecast_gpu_hours(context) if rules.weekly_gpu_hours is not None else 0.0
-    as_of = max(asked.as_of for asked in batch)
     taken: Taken | None = None
 
     def draft(state: DecisionState, missed: Sequence[DecisionEntry]) -> dict[str, Any] | None:
         nonlocal taken
-        known.update({one: entry for entry in missed for one in entry.requests if one in by_id})
+        known.update({request_id: entry for entry in missed for request_id in entry.requests if request_id in by_id})
         new = [one for request_id, one in by_id.items() if request_id not in known]
         if not new:
             return None
@@ -191,7 +132,7 @@ def _decide(context: Context, batch: Sequence[_Asked], head: DecisionEntry | Non
         }
 
     entry = append_decision(store, model, head, draft)
-    return _answers(batch, known, entry, is_new=taken is not None and taken.is_new)
+    return _answers(batch, as_of, known, entry, is_new=taken is not None and taken.is_new)
 
 
 def _stored_before(context: Context, requests: Sequence[RetrainingRequest]) -> list[str]:
@@ -205,26 +146,31 @@ def _stored_before(context: Context, requests: Sequence[RetrainingRequest]) -> l
 
 
 def _answers(
-    batch: Sequence[_Asked], known: dict[str, DecisionEntry], entry: DecisionEntry | None, *, is_new: bool
+    batch: Sequence[RetrainingRequest],
+    as_of: datetime,
+    known: Mapping[str, DecisionEntry],
+    entry: DecisionEntry | None,
+    *,
+    is_new: bool,
 ) -> list[Decided]:
-    answers, answered = list[Decided](), set[str]()
-    for asked in batch:
-        one = asked.request.id
-        decided_by = known.get(one) or entry
+    answers, outcome = list[Decided](), "start" if is_new else "fold"
+    answered = set(known)
+    for one in batch:
+        decided_by = known.get(one.id) or entry
         assert decided_by is not None
-        repeated = one in known or one in answered
-        outcome = "known" if repeated else "start" if is_new and not answered else "fold"
-        answered |= {one} if not repeated else set()
         answers.append(
             Decided(
-                model=asked.request.model,
-                outcome=outcome,
-                request_id=one,
+                model=one.model,
+                outcome="known" if one.id in answered else outcome,
+                request_id=one.id,
                 run_id=decided_by.run_id,
                 run_after=decided_by.run_after,
                 reasons=decided_by.reasons,
                 entry_seq=decided_by.seq,
-                as_of=text_of(asked.as_of),
+                as_of=text_of(as_of),
             )
         )
+        if one.id not in answered:
+            answered.add(one.id)
+            outcome = "fold"  # the first has made the run that the others go into
     return answers
