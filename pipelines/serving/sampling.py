@@ -22,7 +22,7 @@ def chosen_rows(rows: pa.Table, key_columns: Sequence[str], share: float, scratc
     Args:
         rows: Rows with at least the key columns.
         key_columns: What tells rows apart.
-        share: From 0 to 1.
+        share: From 0 to less than 1.
         scratch: A folder for what DuckDB cannot hold in memory.
 
     Raises:
