@@ -14,6 +14,8 @@ _NUM_COLUMNS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _NO_TYPE = re.compile(r"Type with name (\S+) does not exist")
 _NOT_UTF8 = re.compile(r"Invalid unicode|invalid UTF-8", re.I)
 _JSON = re.compile(r"(?:in line|byte \d+ in line) (\d+)[:,]?\s*(.*?)(?:\n|$)")
+_MALFORMED = re.compile(r"at byte (\d+) in line (\d+): (.*?)\.?\s*(?:\n|$)")  # DuckDB 2.0 counts these lines from 2
+_SURROGATE = re.compile(r"(?:no low|invalid low|invalid high) surrogate")
 _SNIFFED = "This type was auto-detected"
 
 
@@ -28,6 +30,17 @@ def refused(error: Exception, files: Sequence[SourceFile]) -> TandemError:
     place = _place(text, files)
     if _NOT_UTF8.search(text):
         return DataError(f"{place} holds bytes that are not UTF-8; expected text in UTF-8. Nothing was ingested.")
+    if malformed := _MALFORMED.search(text):
+        if _SURROGATE.search(malformed[3]):
+            return DataError(
+                f"{place} holds one half of a surrogate pair (\\ud800 to \\udfff) without the other, near "
+                f"byte {malformed[1]} of the line: that is no character. Write both halves, or "
+                "take it out. Nothing was ingested."
+            )
+        return DataError(
+            f"{place} cannot be read: Malformed JSON at byte {malformed[1]} of the line: {malformed[3]}. "
+            "Nothing was ingested."
+        )
     if conversion := _CONVERSION.search(text):
         column, value, type_ = conversion.groups()
         advice = "; give the column a type in source.column_types if the guess is wrong" if _SNIFFED in text else ""
@@ -46,5 +59,7 @@ def refused(error: Exception, files: Sequence[SourceFile]) -> TandemError:
 def _place(text: str, files: Sequence[SourceFile]) -> str:
     named = [file.name for file in files if str(file.path) in text]
     file = max(named, key=len, default=", ".join(file.name for file in files))
+    if malformed := _MALFORMED.search(text):
+        return f"{file}, line {max(1, int(malformed[2]) - 1)}"
     line = _LINE.search(text) or _JSON.search(text)
     return f"{file}, line {line[1]}" if line else file

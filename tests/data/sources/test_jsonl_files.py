@@ -26,8 +26,21 @@ def test_infinity_passes_on_as_a_number(read: Read) -> None:
 
 
 def test_a_line_that_is_cut_off_is_named(read: Read) -> None:
-    with pytest.raises(DataError, match=r"a\.jsonl, line \d+ cannot be read: .*Malformed JSON"):
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2 cannot be read: .*Malformed JSON at byte 16"):
         read({"a.jsonl": '{"time": "2013-01-01"}\n{"time": "2013-'})
+
+
+@pytest.mark.parametrize("text", ["a \\ud800 b", "\\udc00", "\\ud83dx", "\\ud83d\\ude00\\ud800\\ud83d\\ude00"])
+@pytest.mark.parametrize("num_before", [1, 30_000])
+def test_half_of_a_surrogate_pair_is_refused_and_its_line_named(text: str, num_before: int, read: Read) -> None:
+    good = '{"time": "2013-01-01", "note": "good"}\n'
+    with pytest.raises(DataError, match=rf"a\.jsonl, line {num_before + 1} holds one half of a surrogate pair"):
+        read({"a.jsonl": f'{good * num_before}{{"time": "2013-01-02", "note": "{text}"}}\n{good}'})
+
+
+def test_both_halves_of_a_surrogate_pair_are_a_character(read: Read) -> None:
+    line = '{"time": "2013-01-01", "note": "\\ud83d\\ude00, and \\\\ud800 in words"}\n'
+    assert read({"a.jsonl": line})["note"].to_pylist() == ["\U0001f600, and \\ud800 in words"]
 
 
 def test_bytes_that_are_not_utf8_are_refused(read: Read) -> None:
