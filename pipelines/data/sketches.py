@@ -84,6 +84,15 @@ class FrequentSketch:
             return bounds, int(self._sketch.total_weight * self._sketch.epsilon)
         return bounds, max(high - low for low, high in bounds.values())
 
+    def surely(self) -> list[tuple[str, int]]:
+        """Return every text that is surely there, and the rows that hold it at least, in the order of the texts."""
+        found = self._sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES)
+        return sorted((text, int(low)) for text, _estimate, low, _high in found if low > 0)
+
+    def at_most(self, value: str) -> int:
+        """Return the most rows that can hold a text; 0 where it was never seen."""
+        return int(self._sketch.get_upper_bound(value[:LONGEST_TEXT]))
+
     def encode(self) -> str:
         """Return the sketch as base64 text."""
         return base64.b64encode(self._sketch.serialize()).decode()

@@ -70,3 +70,14 @@ def test_few_texts_have_exact_counts_and_no_text_none() -> None:
     assert sketch.bounds() == ({}, 0)
     sketch.update(["a", "b"], [3, 1])
     assert sketch.bounds() == ({"a": (3, 3), "b": (1, 1)}, 0)
+
+
+def test_what_was_never_seen_is_told_from_what_may_have_been() -> None:
+    few, many = FrequentSketch(), FrequentSketch()
+    few.update(["a", "b"], [3, 5])
+    many.update([str(number) for number in range(5000)], [2] * 5000)
+    assert few.surely() == [("a", 3), ("b", 5)]
+    assert (few.at_most("a"), few.at_most("c")) == (3, 0)
+    assert 0 < many.at_most("never") <= 0.0035 * 10_000
+    assert all(many.at_most(str(number)) >= 2 for number in range(5000))
+    assert all(rows <= 2 for _, rows in many.surely())
