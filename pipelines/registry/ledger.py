@@ -48,6 +48,16 @@ def walk_ledger(store: Store, model: str) -> Iterator[LedgerEntry | IntegrityErr
     return _CHAIN.walk(store, model)
 
 
+def last_entry(store: Store, model: str) -> LedgerEntry | None:
+    """Return the entry of the version that serves, None where none does; nothing before it is read or verified.
+
+    Raises:
+        IntegrityError: If that entry is not what was written.
+        StoreError: If the store does not answer.
+    """
+    return _CHAIN.head(store, model)
+
+
 def champion_entry(entries: list[LedgerEntry]) -> LedgerEntry | None:
     """Return the entry that made the serving version serve, or None before the first promotion."""
     return entries[-1] if entries else None
