@@ -18,8 +18,10 @@ class ScoreRequest(Record):
 
     `as_of` is the moment that the run is about, UTC, ISO 8601: the present where it is None. `replay` names the replay
     that the run belongs to: what is found and decided there is kept apart from what is found and decided for real.
+    `about` tells it, as plain JSON, from what is asked of a training.
     """
 
+    about: Literal["rows"] = "rows"
     window: Window = Window()
     as_of: str | None = None
     replay: str | None = None

@@ -6,13 +6,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import DataError, UsageError
-from pipelines.records import RunRequest, Window
+from pipelines.errors import DataError, NoRows, UsageError
+from pipelines.records import RunRequest, ScoreRequest, Window
 from pipelines.spec import load_model
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
 from pipelines.spec.model import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.steps.ingest import ingest
+from pipelines.steps.run import run_step_in
 from pipelines.store import open_store
 
 LINES = "time,id,x,y,note\n2013-01-01,1,0.5,0,a\n2013-02-01,2,1.5,1,b\n,3,2.5,1,c\n"
@@ -136,3 +137,32 @@ def test_the_flights_come_by_month(tmp_path: Path) -> None:
         "2013-02": 24_951,
         "2013-03": 28_834,
     }
+
+
+def test_to_score_an_open_bound_is_open_and_a_window_may_be_empty(context: Context) -> None:
+    open_window = ingest(context, ScoreRequest())
+    assert (open_window.window, open_window.num_rows) == (Window(), 3)
+    month = ingest(context, ScoreRequest(window=Window(start="2013-02-01", end="2013-03-01")))
+    assert [one.name for one in month.partitions] == ["2013-02", "undated"]
+    (context.environment.home / "rows.csv").write_text(LINES.rpartition("\n,")[0] + "\n")
+    window = Window(start="2014-01-01", end="2014-01-02")
+    nothing = ingest(context, ScoreRequest(window=window))
+    assert (nothing.window, nothing.partitions, nothing.num_rows) == (window, (), 0)
+    with pytest.raises(NoRows):
+        ingest(context, RunRequest(window=window))
+
+
+def test_to_score_the_labels_need_not_be_there_yet(context: Context) -> None:
+    lines = "time,id,x\n2013-01-01,1,0.5\n"
+    (context.environment.home / "rows.csv").write_text(lines)
+    assert ingest(context, ScoreRequest()).num_rows == 1
+    with pytest.raises(DataError, match="'y' is missing"):
+        ingest(context, RunRequest())
+
+
+def test_a_request_as_json_is_known_for_what_it_is(context: Context) -> None:
+    window = {"start": "2013-01-01", "end": None}
+    to_train = run_step_in(context, "ingest", RunRequest(window=Window(**window)).to_dict())
+    to_score = run_step_in(context, "ingest", ScoreRequest(window=Window(**window)).to_dict())
+    assert to_train["window"] == {"start": "2013-01-01", "end": "2013-03-01"}
+    assert to_score["window"] == window
