@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.cutting import cut
-from pipelines.data.parquet import ParquetWriter, file_sha256
+from pipelines.data.parquet import ParquetWriter
 from pipelines.data.periods import period_name
 from pipelines.data.windows import bounds
 from pipelines.errors import ObjectChanged, ObjectExists, StoreError
 from pipelines.records import Ingested, Partition, PartitionChange, Record, Window, sha256_of
 from pipelines.spec.source import PartitionBy
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record, upload_once
+from pipelines.store.verified import fetch_verified, file_sha256, read_record, upload_once
 
 ATTEMPTS = 10
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.data.parquet import ParquetWriter, file_sha256
+from pipelines.data.parquet import ParquetWriter
 from pipelines.store import Store
-from pipelines.store.verified import upload_once
+from pipelines.store.verified import file_sha256, upload_once
 
 
 def write_predictions(store: Store, model: str, table: pa.Table) -> tuple[str, str]:

@@ -8,7 +8,6 @@ training starts anew is therefore never a matter of one small file that is missi
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from pydantic import ValidationError
 from pipelines.errors import IntegrityError
 from pipelines.records import Record
 from pipelines.store.atomic import flush_folder, make_folder
+from pipelines.store.verified import file_sha256
 
 LOG = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
             raise IntegrityError(f"it lacks {file.path}")
         if path.stat().st_size != file.size_bytes:
             raise IntegrityError(f"{file.path} has {path.stat().st_size} bytes, expected {file.size_bytes}")
-        if _sha256(path) != file.content_sha256:
+        if file_sha256(path) != file.content_sha256:
             raise IntegrityError(f"{file.path} is not what was written: its SHA-256 differs")
     return Checkpoint(folder, manifest)
 
@@ -235,10 +235,5 @@ def _describe(folder: Path, path: Path) -> CheckpointFile:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return CheckpointFile(
-        path=path.relative_to(folder).as_posix(), content_sha256=_sha256(path), size_bytes=path.stat().st_size
+        path=path.relative_to(folder).as_posix(), content_sha256=file_sha256(path), size_bytes=path.stat().st_size
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Side
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, file_sha256
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
 from pipelines.errors import ObjectExists
 from pipelines.records import sha256_of
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified
+from pipelines.store.verified import fetch_verified, file_sha256
 
 PARTITION = "tandem.partition"  # column of a reference sample: the name of the partition that a row is from
 

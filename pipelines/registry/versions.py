@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from pipelines.errors import IntegrityError, RegistryError
 from pipelines.records import Candidate
 from pipelines.registry.connection import connect, is_collision, translated, written
 from pipelines.spec import Environment
+from pipelines.store.verified import file_sha256
 
 CANDIDATE_TAG = "tandem.candidate_sha256"
 MODEL_TAG = "tandem.model_sha256"
@@ -178,8 +178,8 @@ def check_version(environment: Environment, version: Version, candidate: Candida
                 "It was not used."
             )
     model_file = PurePosixPath(candidate.model_key).name
-    with _downloaded(environment, f"{version.source}/{model_file}") as path, path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    with _downloaded(environment, f"{version.source}/{model_file}") as path:
+        found = file_sha256(path)
     if found != candidate.model_sha256:
         raise IntegrityError(
             f"{name} was altered: the SHA-256 of its {model_file} is {found}, expected {candidate.model_sha256}. "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from typing import Literal
 
 from pipelines.records import Record, sha256_of
 from pipelines.store.base import Store
-from pipelines.store.verified import fetch_verified, read_record, upload_once
+from pipelines.store.verified import fetch_verified, file_sha256, read_record, upload_once
 
 MANIFEST = "model.json"
 _MOST_TRANSFERS = 4
@@ -92,6 +91,6 @@ def fetch_tree(store: Store, key: str, sha256: str) -> Iterator[Path]:
 
 
 def _tree_file(folder: Path, path: Path) -> TreeFile:
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return TreeFile(path=path.relative_to(folder).as_posix(), content_sha256=sha256, size_bytes=path.stat().st_size)
+    return TreeFile(
+        path=path.relative_to(folder).as_posix(), content_sha256=file_sha256(path), size_bytes=path.stat().st_size
+    )

@@ -20,6 +20,12 @@ RecordType = TypeVar("RecordType", bound=Record)
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a local file's bytes, in hex, in bounded memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_record(store: Store, prefix: str, record: Record) -> str:
     """Put `record` at `<prefix>/<its sha256>.json` and return that key.
 
@@ -71,9 +77,7 @@ def fetch_verified(store: Store, key: str, sha256: str) -> Iterator[Path]:
         IntegrityError: If the bytes have another hash.
     """
     with store.fetch(key) as path:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        _verify(store, key, sha256, found)
+        _verify(store, key, sha256, file_sha256(path))
         yield path
 
 

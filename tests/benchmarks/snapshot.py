@@ -66,13 +66,13 @@ def floor(rows: Path, target: Path) -> None:
 
 def snapshot(rows: Path, target: Path) -> None:
     """Take a snapshot from a store on the same disk."""
-    from pipelines.data.parquet import file_sha256
     from pipelines.records import Partition, Validated, Window
     from pipelines.spec.environment import Environment
     from pipelines.spec.model import ClassicSpec
     from pipelines.steps.context import Context
     from pipelines.steps.snapshot import snapshot as take
     from pipelines.store.files import FileStore
+    from pipelines.store.verified import file_sha256
 
     spec = ClassicSpec.model_validate(
         {

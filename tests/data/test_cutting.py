@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data.cutting import cut
-from pipelines.data.parquet import ROW_GROUP_ROWS, file_sha256
+from pipelines.data.parquet import ROW_GROUP_ROWS
+from pipelines.store.verified import file_sha256
 
 NUM_ROWS = 3 * ROW_GROUP_ROWS + 1000
 TINY = 1 << 16

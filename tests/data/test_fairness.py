@@ -12,7 +12,6 @@ import pytest
 
 from pipelines.data.fairness import champion_saw_content, champion_saw_holdout
 from pipelines.data.manifests import Manifest, Side
-from pipelines.data.parquet import file_sha256
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import ObjectMissing
 from pipelines.records import Partition, Validated, Window
@@ -20,6 +19,7 @@ from pipelines.spec import ClassicSpec, Environment
 from pipelines.steps.context import Context
 from pipelines.steps.snapshot import snapshot
 from pipelines.store.memory import MemoryStore
+from pipelines.store.verified import file_sha256
 
 START = datetime(2013, 1, 1)
 

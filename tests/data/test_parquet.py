@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, file_sha256
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.store.verified import file_sha256
 
 
 def rows(num_rows: int) -> pa.Table:

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.data.parquet import file_sha256
 from pipelines.data.partitions import read_current, store_partition, write_partitions
 from pipelines.errors import DataError, IntegrityError, StoreError
 from pipelines.records import Ingested, PartitionChange, Window
 from pipelines.store import Store
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
+from pipelines.store.verified import file_sha256
 
 TIMES = [datetime(2013, month, day) for month in (1, 2) for day in (1, 2, 3)]
 

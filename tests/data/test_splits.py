@@ -14,11 +14,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipelines.data.manifests import HoldoutRule
-from pipelines.data.parquet import ROW_GROUP_ROWS, file_sha256
+from pipelines.data.parquet import ROW_GROUP_ROWS
 from pipelines.data.splits import Cut, cut, holdout_rule
 from pipelines.data.surveys import survey
 from pipelines.errors import DataError
 from pipelines.spec.source import Holdout, Source
+from pipelines.store.verified import file_sha256
 
 BY_TIME = HoldoutRule(by="time", columns=("at",), last_days=2, first_holdout_day="2013-01-03")
 BY_KEY = HoldoutRule(by="key", columns=("id",), share=0.25, salt="tandem")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipelines.data.parquet import file_sha256
 from pipelines.llm.packing.encoding import IGNORED
 from pipelines.llm.packing.manifest import PackedFile
 from pipelines.llm.packing.tokens import TokenFile, TokenReader
+from pipelines.store.verified import file_sha256
 
 _BATCH_TOKENS = 1 << 20
 
