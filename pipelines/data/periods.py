@@ -59,6 +59,47 @@ def period_name(period: int, by: PartitionBy, window: Bounds) -> str:
     return f"{_short(covered_start)}--{_short(covered_end)}"
 
 
+def period_span(name: str, by: PartitionBy) -> Bounds:
+    """Return the span `[start, end)` that a partition's name speaks of; a side that it leaves open is None.
+
+    >>> period_span("2013-01", "month")
+    (datetime.datetime(2013, 1, 1, 0, 0), datetime.datetime(2013, 2, 1, 0, 0))
+    >>> period_span("2013-01-15--2013-02-01", "month")
+    (datetime.datetime(2013, 1, 15, 0, 0), datetime.datetime(2013, 2, 1, 0, 0))
+    >>> period_span("all", "none")
+    (None, None)
+    """
+    if name in (UNDATED_NAME, "all"):
+        return None, None
+    start, cut, end = name.partition("--")
+    if cut:
+        return datetime.fromisoformat(start), datetime.fromisoformat(end)
+    for before, side in (("before-", 1), ("from-", 0)):
+        if name.startswith(before):
+            bound = datetime.fromisoformat(name.removeprefix(before))
+            return (None, bound) if side else (bound, None)
+    period = np.datetime64(name, _UNITS[by])  # type: ignore[call-overload]
+    spans = np.array([period, period + 1]).astype("M8[us]")
+    first, last = spans.tolist()
+    return first, last
+
+
+def period_names(by: PartitionBy, window: Bounds) -> list[str]:
+    """Return the names of all whole periods that lie in a window; none where it is open.
+
+    >>> period_names("month", (datetime(2013, 1, 15), datetime(2013, 4, 1)))
+    ['2013-02', '2013-03']
+    """
+    start, end = window
+    if by == "none" or start is None or end is None:
+        return []
+    unit = _UNITS[by]
+    first = np.datetime64(start).astype(f"M8[{unit}]")
+    if first.astype("M8[us]") < np.datetime64(start, "us"):
+        first = first + 1
+    return [str(period) for period in np.arange(first, np.datetime64(end).astype(f"M8[{unit}]"))]
+
+
 def _open_span(start: datetime | None, end: datetime | None) -> str:
     if start is None:
         return "all" if end is None else f"before-{_short(end)}"
