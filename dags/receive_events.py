@@ -17,12 +17,17 @@ from pipelines.errors import UsageError
 
 @task
 def receive(**context: Any) -> dict[str, Any]:
-    """Decide on all messages of this run."""
+    """Decide on all messages of this run, and on those that have come since.
+
+    Airflow gives a run what came until its first event was queued, and forgets to make another run of what came between
+    that moment and the making of this one.
+    """
     from pipelines.steps.receive import receive as receive_messages  # on the worker: parsing stays fast
 
-    events = [event for each in (context["triggering_asset_events"] or {}).values() for event in each]
-    messages = [(event.extra.get("payload") or {}).get("message", "") for event in events]
-    return receive_messages(messages).to_dict()
+    own = [event for each in (context["triggering_asset_events"] or {}).values() for event in each]
+    since = context["inlet_events"][0].after(context["dag_run"].run_after)
+    batches = [(event.extra.get("payload") or {}).get("messages", []) for event in [*own, *since]]
+    return receive_messages(list(dict.fromkeys(message for batch in batches for message in batch))).to_dict()
 
 
 @task
@@ -60,7 +65,8 @@ def receiving_dag(queue: Queue) -> DAG:
         tags=["events"],
         doc_md=__doc__,
     ) as dag:
-        received = receive()
+        # the very asset that has the watcher: another of its name would take the watcher away
+        received = receive.override(inlets=[events])()
         # mapped, so that one run of this DAG may start trainings of several models
         TriggerDagRunOperator.partial(
             task_id="retrain", logical_date=None, skip_when_already_exists=True
