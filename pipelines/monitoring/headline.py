@@ -34,12 +34,13 @@ def headline(newest: MonitoringReport, decided: Decided | None, metric: str) -> 
     """
     alarms = alarms_in_words(newest.anomalies)
     found = findings(newest, metric)
+    is_warning = bool(found) or _known(newest, metric) is None
     if decided is None:
-        return _headline("Not decided yet", found or (nothing_found(newest, metric),), alarms, bool(found))
+        return _headline("Not decided yet", found or (nothing_found(newest, metric),), alarms, is_warning)
     if decided.outcome != "none":
         return _headline(_ASKED[decided.outcome], decided.reasons, alarms, is_warning=True)
     start = "No retraining" if found else "Nothing to do"
-    return _headline(start, decided.reasons or found or (nothing_found(newest, metric),), alarms, bool(found))
+    return _headline(start, decided.reasons or found or (nothing_found(newest, metric),), alarms, is_warning)
 
 
 def findings(newest: MonitoringReport, metric: str) -> tuple[str, ...]:
@@ -55,11 +56,15 @@ def findings(newest: MonitoringReport, metric: str) -> tuple[str, ...]:
 
 def nothing_found(newest: MonitoringReport, metric: str) -> str:
     """Return why there is nothing to say against the champion, with the figure that this rests on."""
-    values = [one for one in (*newest.performance, *newest.estimates) if one.metric == metric]
-    known = next((one for one in values if one.value is not None), None)
+    known = _known(newest, metric)
     if known is None:
         return f"{metric} of {newest.window_name} is not known, and no column drifts for long"
     return f"{metric} {known.source} {in_words(known)} holds against {number(known.reference)}"
+
+
+def _known(newest: MonitoringReport, metric: str) -> PerformanceValue | None:
+    values = [one for one in (*newest.performance, *newest.estimates) if one.metric == metric]
+    return next((one for one in values if one.value is not None), None)
 
 
 def in_words(value: PerformanceValue) -> str:

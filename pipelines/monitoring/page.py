@@ -20,7 +20,7 @@ from pipelines.records.monitoring import Anomaly, ColumnDrift, Decided, Monitori
 from pipelines.spec import ModelSpec
 
 _SEVERITIES = ("critical", "warning", "info")
-_MOST_EARLIER_ALARMS = 40
+_MOST_EARLIER_ALARMS = 12
 
 _ENVIRONMENT = page_templates("pipelines.monitoring")
 _ENVIRONMENT.filters |= {"percent": percent, "number": number, "figure": in_words, "state": state}

@@ -56,7 +56,8 @@ def silent(name: str = "2013-04") -> MonitoringReport:
     )
     return MonitoringReport(
         model="tiny", window_name=name, as_of=f"{name}-28T00:00:00+00:00", champion_version=1,
-        champion_ledger_sha256="0" * 64, reference="training", inputs_sha256="1" * 64, num_rows=0, num_labelled=0, num_new_labelled_rows=0,
+        champion_ledger_sha256="0" * 64, reference="training", inputs_sha256="1" * 64,
+        num_rows=0, num_labelled=0, num_new_labelled_rows=0,
         columns=(column,), predictions=(column,), performance=(nothing,),
         joint=JointDrift(auc=None, low=None, high=None, num_rows=0, drifted=False),
     )  # fmt: skip
@@ -88,10 +89,11 @@ def _report(
     measured = [] if is_newest else _values("measured", value, 0.008, reference, rows)
     return MonitoringReport(
         model="flight_delay", window_name=name, as_of=f"{name}-28T06:00:00+00:00", champion_version=version,
-        champion_ledger_sha256=f"{version:064x}", reference="training rows of the same season", inputs_sha256="1" * 64, num_rows=rows,
+        champion_ledger_sha256=f"{version:064x}", reference="training rows of the same season",
+        inputs_sha256="1" * 64, num_rows=rows,
         num_labelled=0 if is_newest else rows - 600, num_new_labelled_rows=27_000 * since, columns=tuple(drifts),
         predictions=(_drift("prediction.late", place, chance),),
-        joint=JointDrift(auc=0.55 + 0.04 * place, low=0.53 + 0.04 * place, high=0.57 + 0.04 * place, num_rows=5000,
+        joint=JointDrift(auc=0.55 + 0.015 * place, low=0.53 + 0.015 * place, high=0.57 + 0.015 * place, num_rows=5000,
                          drifted=place > 1),
         performance=tuple(measured),
         estimates=tuple(_values("estimated", value + chance.gauss(0, 0.008), 0.014, reference, rows)),
@@ -118,7 +120,8 @@ def _drift(column: str, place: int, chance: random.Random) -> ColumnDrift:
     distance = min(1.0, abs(chance.gauss(0.02, 0.012)) + _SEASONAL.get(column, 0.0) * min(1.0, place / 3))
     drifted = distance > 0.08
     return ColumnDrift(
-        column=column, measure="ks", distance=distance, psi=distance * 1.7, p_value=0.001, q_value=0.003 if drifted else 0.4,
+        column=column, measure="ks", distance=distance, psi=distance * 1.7, p_value=0.001,
+        q_value=0.003 if drifted else 0.4,
         null_share=0.003, reference_null_share=0.002, drifted=drifted, persistent=drifted and place > 1,
         weight=0.05, num_rows=27_000, num_reference_rows=80_000,
     )  # fmt: skip

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-NARROW_PIXELS, WIDE_PIXELS = 290, 600  # across a picture on a phone, and on paper
-_CHARACTER_PIXELS = 6.4
+NARROW_PIXELS, WIDE_PIXELS = 270, 600  # across a picture on a phone, and on paper
+_CHARACTER_PIXELS = 7.4
 _LONGEST_LABEL = 22
 _GAP = 1.5  # of a label's own width: labels at the ends are pushed inwards by half of it
 

@@ -32,7 +32,10 @@ def performance_chart(windows: Sequence[WindowView], metric: str, spec: ModelSpe
         alt=_in_words(metric, windows, measured, estimated),
         names=[window.name for window in windows],
         series={
-            "estimated": [_point(window.name, value) for window, value in zip(windows, estimated, strict=True)],
+            "estimated": [
+                _point(window.name, guess, rings=truth is None)  # what was measured since says it better
+                for window, guess, truth in zip(windows, estimated, measured, strict=True)
+            ],
             "measured": [_point(window.name, value) for window, value in zip(windows, measured, strict=True)],
         },
         references=references,
@@ -69,11 +72,11 @@ def _reference(window: WindowView, metric: str) -> float | None:
     return next((one.reference for one in found if one.metric == metric and one.reference is not None), None)
 
 
-def _point(window: str, one: PerformanceValue | None) -> Point | None:
+def _point(window: str, one: PerformanceValue | None, rings: bool = True) -> Point | None:
     if one is None or one.value is None:
         return None
     text = f"{window}, {one.source}: {in_words(one)} on {one.num_rows:,} rows{', dropped' if one.dropped else ''}"
-    return Point(one.value, one.low, one.high, text, one.dropped)
+    return Point(one.value, one.low, one.high, text, one.dropped and rings)
 
 
 def _in_words(
