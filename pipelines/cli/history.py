@@ -30,7 +30,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     ledger = commands.add_parser("ledger", parents=[shared], help="every promotion and rollback of a model")
     ledger.add_argument("model", metavar="MODEL")
-    ledger.add_argument("--verify", action="store_true", help="check the hash chain and everything it is bound to")
+    ledger.add_argument("--verify", action="store_true", help="check both hash chains and everything they are bound to")
     ledger.set_defaults(run=run_ledger, show=show_ledger)
 
     rollback = commands.add_parser("rollback", parents=[shared], help="let a version serve again that served before")
@@ -64,6 +64,11 @@ def show_status(answer: list[dict[str, Any]]) -> None:
     console = open_console()
     console.print(table)
     for status in answer:
+        if pending := status["pending_retraining"]:
+            asked = f"{pending['num_requests']} request(s): {'; '.join(pending['why'])}"
+            begins = f"{pending['run_after'][:19].replace('T', ' ')} UTC"
+            console.print(f"[bold]{status['model']}[/]: retraining {pending['run_id']} may begin from {begins} on")
+            console.print(f"  {escape(asked)}")
         for problem in status["problems"]:
             console.print(f"[bold]{status['model']}[/]: {escape(problem)}")
 
@@ -118,6 +123,7 @@ def show_ledger(answer: dict[str, Any]) -> None:
     console.print(table)
     if answer["verified"]:
         console.print("Chain, verdicts, evidence, candidates and model files are what they were when written.")
+        console.print(f"So are {answer['num_decisions']} decision(s) about retraining, and the requests behind them.")
 
 
 def run_rollback(options: argparse.Namespace) -> Any:

@@ -1,4 +1,4 @@
-"""Say which version of a model serves, since when and by whose hand."""
+"""Say which version of a model serves, since when and by whose hand, and which retraining is to come."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pipelines.errors import TandemError
 from pipelines.records import Candidate, Evaluation, LedgerEntry, Verdict
 from pipelines.registry.alias import check_witness, read_shadow
+from pipelines.registry.decisions import last_decision, state_after
 from pipelines.registry.ledger import champion_entry, previous_champion, read_ledger
 from pipelines.steps.context import Context
 from pipelines.store.verified import read_record
@@ -21,7 +22,8 @@ def status(context: Context) -> dict[str, Any]:
     Returns:
         `model`; `champion` (None before the first promotion): version, since, by, action, reason, ledger_seq,
         candidate_sha256, algorithm, and its holdout metrics over all rows; `previous_version`; `num_entries` in the
-        ledger; `alias_version` in MLflow, None where unknown or unset; `problems`, empty when all is well.
+        ledger; `alias_version` in MLflow, None where unknown or unset; `pending_retraining` (None where none is):
+        run_id, run_after, as_of, num_requests, why, by; `problems`, empty when all is well.
     """
     model, problems = context.spec.name, list[str]()
 
@@ -43,12 +45,14 @@ def status(context: Context) -> dict[str, Any]:
                 f"The alias in MLflow stands at version {shadow.version}, and by the ledger version {version} serves; "
                 "the next run moves it back."
             )
+    pending = attempt(lambda: state_after(last_decision(context.store, model)).pending, None)
     return {
         "model": model,
         "champion": attempt(lambda: _champion(context, champion), None) if champion else None,
         "previous_version": previous.version if previous else None,
         "num_entries": len(entries),
         "alias_version": shadow.version if shadow else None,
+        "pending_retraining": pending.to_dict() if pending else None,
         "problems": problems,
     }
 

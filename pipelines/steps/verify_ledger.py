@@ -1,4 +1,4 @@
-"""Check a model's ledger, and all that each of its entries is bound to."""
+"""Check a model's ledger, all that each of its entries is bound to, and its chain of decisions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pipelines.registry.alias import check_witness, read_shadow
 from pipelines.registry.ledger import walk_ledger
 from pipelines.steps.context import Context
 from pipelines.steps.model_files import check_model
+from pipelines.steps.verify_decisions import verify_decisions
 from pipelines.store.verified import read_record
 
 
@@ -21,7 +22,8 @@ def verify_ledger(context: Context) -> dict[str, Any]:
 
     Returns:
         `model`; `entries`, oldest first, each with its own `sha256` and `problem` (None where all is well); `problems`,
-        one sentence each, of entries that cannot be read too; `head_sha256`; `verified`.
+        one sentence each, of entries that cannot be read too; `head_sha256`; `num_decisions` and
+        `decisions_head_sha256`, of the decisions about retraining, whose problems are among the others; `verified`.
     """
     model = context.spec.name
     entries, lines, problems = list[LedgerEntry](), list[dict[str, Any]](), list[str]()
@@ -39,11 +41,15 @@ def verify_ledger(context: Context) -> dict[str, Any]:
             check_witness(entries, model, shadow)
     except TandemError as error:
         problems.append(str(error))
+    decisions = verify_decisions(context)
+    problems += decisions["problems"]
     return {
         "model": model,
         "entries": lines,
         "problems": problems,
         "head_sha256": entries[-1].sha256 if entries else None,
+        "num_decisions": decisions["num_entries"],
+        "decisions_head_sha256": decisions["head_sha256"],
         "verified": not problems,
     }
 

@@ -19,6 +19,7 @@ def test_before_the_first_promotion_nothing_serves(workshop: Any) -> None:
         "previous_version": None,
         "num_entries": 0,
         "alias_version": None,
+        "pending_retraining": None,
         "problems": [],
     }
 
