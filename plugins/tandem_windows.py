@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from airflow.sdk import Asset, Param
+from pydantic import ValidationError
 
+from pipelines.errors import UsageError
 from pipelines.records import ScoreRequest, Window
 from pipelines.spec import ModelSpec
 
@@ -48,12 +50,15 @@ def asked(context: Mapping[str, Any]) -> dict[str, Any]:
     Several announcements may come as one run: it looks at the window that spans theirs. One that names no window asks
     for all that the form would. The moment is that of the run, so that a task that is tried again asks the same.
     `replay` is no field of the form: a replay sends it with its call.
+
+    Raises:
+        UsageError: If an announcement's window is none.
     """
     params, dag_run = context["params"], context["dag_run"]
     window = Window(start=params.get("data_start"), end=params.get("data_end"))
-    events = [(event.extra or {}).get("window") for event in _events(context)]
-    if events and all(events):
-        window = _span([event for event in events if event])
+    windows = [_announced(event.extra or {}) for event in _events(context)]
+    if windows and None not in windows:
+        window = _span([each for each in windows if each])
     request = ScoreRequest(
         window=window,
         as_of=params.get("as_of") or dag_run.run_after.isoformat(),
@@ -68,6 +73,22 @@ def _events(context: Mapping[str, Any]) -> list[Any]:
     return [event for each in (context.get("triggering_asset_events") or {}).values() for event in each]
 
 
-def _span(windows: Sequence[Mapping[str, Any]]) -> Window:
-    starts, ends = ([window.get(side) for window in windows] for side in ("start", "end"))
-    return Window(start=None if None in starts else min(starts), end=None if None in ends else max(ends))
+def _announced(extra: Mapping[str, Any]) -> Window | None:
+    found = extra.get("window")
+    try:
+        return Window.model_validate(found) if found else None
+    except ValidationError as error:
+        raise UsageError(
+            f"An announcement of new rows names the window {found!r}; allowed is "
+            '{"start": "2013-05-01", "end": "2013-06-01"}, either of which may be left out. Nothing was read.'
+        ) from error
+
+
+def _span(windows: Sequence[Window]) -> Window:
+    starts, ends = [each.start for each in windows], [each.end for each in windows]
+    return Window(start=_bound(min, starts), end=_bound(max, ends))
+
+
+def _bound(furthest: Callable[[list[str]], str], bounds: Sequence[str | None]) -> str | None:
+    known = [bound for bound in bounds if bound is not None]
+    return furthest(known) if len(known) == len(bounds) else None  # an open one makes the whole span open
