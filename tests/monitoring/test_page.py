@@ -116,6 +116,14 @@ def test_the_margin_is_drawn_where_the_spec_says(spec: ModelSpec) -> None:
     assert f"<title>bound {reference - spec.monitoring.performance.may_drop_by:g}</title>" in html
 
 
+def test_where_less_is_better_the_margin_lies_above(spec: ModelSpec) -> None:
+    performance = spec.monitoring.performance.model_copy(update={"metric": "brier"})
+    watched = spec.monitoring.model_copy(update={"performance": performance})
+    html = render_report(history(3), None, spec.model_copy(update={"monitoring": watched}))
+    assert "<title>reference 0.158</title>" in html
+    assert "<title>bound 0.178</title>" in html
+
+
 def test_of_many_windows_the_last_24_are_drawn(spec: ModelSpec) -> None:
     text = assert_whole_and_alone(render_report(history(30), None, spec)).text
     shown = set(re.findall(r"20\d\d-\d\d\b(?!-)", text))
