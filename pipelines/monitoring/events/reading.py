@@ -90,7 +90,7 @@ def _told(body: Any) -> Any:
             return _parse(shape, body)
     found = ", ".join(str(key)[:40] for key in list(body)[:10]) or "nothing"
     meant = next((match for key in body if (match := nearest(str(key)[:40], BODIES))), None)
-    hint = f"; did you mean {meant!r}?" if meant else ""
+    hint = f"; did you mean {meant!r}?" if meant else "."
     raise UsageError(
         f"The body is none of the known events: found the keys {found}{hint} Allowed: Tandem's own ('model'), an S3 "
         f"notification ('Records'), a CloudEvent ('specversion') or an Alertmanager webhook ('alerts'). {NOTHING_DONE}"
