@@ -20,7 +20,6 @@ Source: the NannyML team, confidence-based performance estimation (CBPE), nannym
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -28,32 +27,15 @@ from pipelines.classic.estimators.calibration import Calibrator, calibrated, fit
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.classic.evaluation.metrics import Metric, metrics_of
 from pipelines.monitoring.answers import Answered
+from pipelines.monitoring.known import FEWEST_KNOWN_ROWS, Known, ends_of
 from pipelines.monitoring.measured import interval, performance_value
 from pipelines.records import MetricValue, PerformanceValue
 from pipelines.spec.training import Task
 from pipelines.spec.watching import Performance
 
-MOST_KNOWN_ROWS = 5_000  # of one source; two numbers are learnt from them
-FEWEST_KNOWN_ROWS = 100
 CALIBRATIONS = 60  # drawn anew
 DRAWS = 5  # of rows and labels, for each of them
 MOST_DRAWN_NUMBERS = 20_000  # rows times classes; of more rows a sample is drawn, and its spread narrowed
-
-
-@dataclass(frozen=True)
-class Known:
-    """Rows with their truth: class codes (n,) and what the champion answered (n, K)."""
-
-    truth: Array
-    predicted: Array
-
-
-def known_from(answered: Answered) -> Known:
-    """Return at most `MOST_KNOWN_ROWS` rows that have a truth, evenly from all of them."""
-    assert answered.truth is not None
-    num_rows = min(len(answered.truth), MOST_KNOWN_ROWS)
-    rows = np.arange(num_rows) * len(answered.truth) // max(num_rows, 1)
-    return Known(answered.truth[rows], answered.predicted[rows])
 
 
 def estimate_window(
@@ -141,13 +123,8 @@ def _best(sources: Sequence[Known]) -> Calibrator | None:
     """Return the calibrator of the first and the last source, by equal numbers of rows."""
     if not sources:
         return None
-    ends = sources[:1] if len(sources) == 1 else [sources[0], sources[-1]]
-    most = max(len(source.truth) for source in ends)
-    rows = [np.arange(most) * len(source.truth) // most for source in ends]  # the smaller one's count several times
-    return fit_calibrator(
-        np.concatenate([source.truth[places] for source, places in zip(ends, rows, strict=True)]),
-        np.concatenate([source.predicted[places] for source, places in zip(ends, rows, strict=True)]),
-    )
+    truth, predicted, _ = ends_of(sources)
+    return fit_calibrator(truth, predicted)
 
 
 def _redrawn(source: Known, generator: np.random.Generator) -> Calibrator | None:
