@@ -65,6 +65,21 @@ def run_id_of(model: str, request_id: str) -> str:
     return f"retrain__{sha256_of({'model': model, 'request': request_id})[:16]}"
 
 
+def next_run_id(run_id: str) -> str:
+    """Return the id of the run that takes the place of one that ended before it began.
+
+    >>> next_run_id("retrain__ab12"), next_run_id("retrain__ab12-2")
+    ('retrain__ab12-2', 'retrain__ab12-3')
+    """
+    first, _, number = run_id.partition("-")
+    return f"{first}-{int(number or 1) + 1}"
+
+
+def is_in_place_of(run_id: str, earlier: str) -> bool:
+    """Tell whether a run is an earlier one, or takes its place."""
+    return run_id.partition("-")[0] == earlier.partition("-")[0]
+
+
 def take(
     state: DecisionState, requests: Sequence[RetrainingRequest], rules: Retraining, as_of: datetime, gpu_hours: float
 ) -> Taken:
@@ -77,7 +92,7 @@ def take(
         as_of: The newest moment that they are about.
         gpu_hours: What the planner forecasts of a run; 0 where unknown.
     """
-    latest = max([as_of, *([datetime.fromisoformat(state.as_of)] if state.as_of else [])])
+    latest = _latest(state, as_of)
     whys = tuple(dict.fromkeys(_why(request) for request in requests))
     pending, reasons = state.pending, tuple[str, ...]()
     is_new = pending is None
@@ -125,20 +140,13 @@ def next_start(
             f"at {text_of(last)}"
         )
 
-    def after_enough_are_a_week_old(start: datetime, limit: float, costs: Sequence[float], cost: float) -> datetime:
-        for moment in [start, *(began + WEEK for began, _, _ in runs if began + WEEK > start)]:
-            taken = [one for (began, _, _), one in zip(runs, costs, strict=True) if began > moment - WEEK]
-            if not taken or sum(taken) + cost <= limit:
-                return moment
-        raise AssertionError("a week after the last run none is left")
-
     earlier = start
-    start = after_enough_are_a_week_old(start, rules.weekly_runs, [1] * len(runs), 1)
+    start = _within_a_week(start, [(began, 1) for began, _, _ in runs], rules.weekly_runs, 1)
     if start > earlier:
         reasons.append(f"held until {text_of(start)} by the budget of {rules.weekly_runs} runs in 7 days")
     if rules.weekly_gpu_hours is not None:
-        earlier, hours = start, [hours for _, hours, _ in runs]
-        start = after_enough_are_a_week_old(start, rules.weekly_gpu_hours, hours, gpu_hours)
+        earlier = start
+        start = _within_a_week(start, [(began, hours) for began, hours, _ in runs], rules.weekly_gpu_hours, gpu_hours)
         if start > earlier:
             reasons.append(
                 f"held until {text_of(start)} by the budget of {rules.weekly_gpu_hours:g} GPU hours in 7 days; the "
@@ -147,15 +155,23 @@ def next_start(
     return start, tuple(reasons)
 
 
+def _within_a_week(start: datetime, spent: Sequence[tuple[datetime, float]], most: float, more: float) -> datetime:
+    """Return the first moment from `start` on at which a week's spending leaves room for `more`, or is nothing."""
+    for moment in [start, *(began + WEEK for began, _ in spent if began + WEEK > start)]:
+        taken = [cost for began, cost in spent if began > moment - WEEK]
+        if not taken or sum(taken) + more <= most:
+            return moment
+    raise AssertionError("a week after the last of them nothing is spent")
+
+
 def begin_run(state: DecisionState, run_id: str, as_of: datetime, gpu_hours: float) -> DecisionState:
     """Return the state after a run began; the pending run is pending no more where it is this one."""
     runs = [*state.begun, BegunRun(run_id=run_id, as_of=text_of(as_of), gpu_hours=gpu_hours)]
     runs.sort(key=lambda run: datetime.fromisoformat(run.as_of))
     oldest = datetime.fromisoformat(runs[-1].as_of) - WEEK
-    latest = max([as_of, *([datetime.fromisoformat(state.as_of)] if state.as_of else [])])
     return state.model_copy(
         update={
-            "as_of": text_of(latest),
+            "as_of": text_of(_latest(state, as_of)),
             "pending": None if state.pending and state.pending.run_id == run_id else state.pending,
             "begun": tuple(run for run in runs if datetime.fromisoformat(run.as_of) > oldest),
         }
@@ -164,8 +180,14 @@ def begin_run(state: DecisionState, run_id: str, as_of: datetime, gpu_hours: flo
 
 def look(state: DecisionState, as_of: datetime) -> DecisionState:
     """Return the state after monitoring looked and asks for nothing."""
-    latest = max([as_of, *([datetime.fromisoformat(state.as_of)] if state.as_of else [])])
-    return state.model_copy(update={"as_of": text_of(latest)})
+    return state.model_copy(update={"as_of": text_of(_latest(state, as_of))})
+
+
+def put_in_place(state: DecisionState) -> DecisionState:
+    """Return the state after another run took the place of the pending one, which ended before it began."""
+    assert state.pending is not None
+    run = state.pending.model_copy(update={"run_id": next_run_id(state.pending.run_id)})
+    return state.model_copy(update={"pending": run})
 
 
 def retraining_of(spec: ModelSpec, pending: PendingRun) -> RunRequest:
@@ -182,6 +204,10 @@ def retraining_of(spec: ModelSpec, pending: PendingRun) -> RunRequest:
         by=pending.by,
         run_id=pending.run_id,
     )
+
+
+def _latest(state: DecisionState, as_of: datetime) -> datetime:
+    return as_of if state.as_of is None else max(as_of, datetime.fromisoformat(state.as_of))
 
 
 def _why(request: RetrainingRequest) -> str:
