@@ -11,9 +11,8 @@ import os
 import shutil
 import signal
 import traceback
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,62 +20,12 @@ import pytest
 from pipelines.spec import load_environment, load_model
 from pipelines.steps.context import Context
 from pipelines.steps.run import TRAINING_STEPS, run_step_in, step_function
-from pipelines.store import ObjectInfo, Store, open_store
+from pipelines.store import open_store
+from tests.faults.deadly import DeadlyStore
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTS_TRIED = int(os.environ.get("TANDEM_TEST_POINTS", "2"))  # of each step, spread from before its first write on
 pytestmark = pytest.mark.timeout(900)
-
-
-class DeadlyStore:
-    """A store that kills its process at one chosen point: an even number before a write, an odd one after it."""
-
-    def __init__(self, store: Store, point: int | None) -> None:
-        self.root = store.root
-        self.passed = 0
-        self._store = store
-        self._point = point
-
-    def _around(self, write: Callable[[], ObjectInfo]) -> ObjectInfo:
-        self._pass()
-        info = write()
-        self._pass()
-        return info
-
-    def _pass(self) -> None:
-        if self.passed == self._point:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.passed += 1
-
-    def read(self, key: str) -> bytes:
-        return self._store.read(key)
-
-    def open(self, key: str) -> BinaryIO:
-        return self._store.open(key)
-
-    def write(self, key: str, data: bytes) -> ObjectInfo:
-        return self._around(lambda: self._store.write(key, data))
-
-    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        return self._around(lambda: self._store.put_if_absent(key, data))
-
-    def compare_and_swap(self, key: str, data: bytes, expected_tag: str) -> ObjectInfo:
-        return self._around(lambda: self._store.compare_and_swap(key, data, expected_tag))
-
-    def upload(self, key: str, path: Path) -> ObjectInfo:
-        return self._around(lambda: self._store.upload(key, path))
-
-    def fetch(self, key: str) -> Any:
-        return self._store.fetch(key)
-
-    def stat(self, key: str) -> ObjectInfo | None:
-        return self._store.stat(key)
-
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        return self._store.list(prefix)
-
-    def delete(self, key: str) -> None:
-        self._store.delete(key)
 
 
 def test_a_step_killed_at_any_write_gives_the_same_result_when_run_again(
