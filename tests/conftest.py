@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="tandem-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX"] = "regexp"  # as config/environments/airflow.env has it
 for _folder in ("dags", "plugins"):  # Airflow puts both there for the code in them
     os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(ROOT / _folder)
     sys.path.append(str(ROOT / _folder))
