@@ -24,9 +24,11 @@ def moments_of(values: Floats) -> Moments:
     """Return the moments of finite `values`, shape (n,); infinite or NaN where a double cannot hold them."""
     if not values.size:
         return Moments(0, 0.0, 0.0)
+    scratch = values.copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = _fixed_order_sum(values) / values.size
-        return Moments(values.size, mean, _fixed_order_sum(np.square(values - mean)))
+        mean = _fixed_order_sum(scratch) / values.size
+        np.subtract(values, mean, out=scratch)
+        return Moments(values.size, mean, _fixed_order_sum(np.square(scratch, out=scratch)))
 
 
 def merge_moments(parts: Iterable[Moments]) -> Moments:
@@ -47,10 +49,12 @@ def merge_moments(parts: Iterable[Moments]) -> Moments:
 
 
 def _fixed_order_sum(values: Floats) -> float:
-    """Add one half to the other until one value is left: numpy's own order of adding depends on the processor."""
-    rest = values.copy()
-    while rest.size > 1:
-        half = rest.size // 2
-        odd = rest[2 * half :]
-        rest = np.concatenate([rest[:half] + rest[half : 2 * half], odd])
-    return float(rest[0])
+    """Add one half to the other, in place, until one value is left: numpy's own order depends on the processor."""
+    size = values.size
+    while size > 1:
+        half = size // 2
+        np.add(values[:half], values[half : 2 * half], out=values[:half])
+        if size % 2:
+            values[half] = values[size - 1]
+        size -= half
+    return float(values[0])

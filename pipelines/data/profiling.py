@@ -24,13 +24,15 @@ Floats = npt.NDArray[np.float64]
 
 def profile_parquet(path: Path) -> Profile:
     """Return the profile of a Parquet file."""
-    with pq.ParquetFile(path) as file:
+    schema = pq.read_schema(path)
+    texts = [field.name for field in schema if _family(field.type) == "text"]
+    with pq.ParquetFile(path, read_dictionary=texts) as file:  # a text is then counted by its place in a list of them
 
         def chunks(name: str) -> Iterator[pa.Array]:
             for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[name]):
                 yield batch.column(0)
 
-        return _profile(file.schema_arrow, file.metadata.num_rows, chunks)
+        return _profile(schema, file.metadata.num_rows, chunks)
 
 
 def profile_table(table: pa.Table) -> Profile:
@@ -68,7 +70,7 @@ def _family(kind: pa.DataType) -> Family:
 
 def _profile_chunk(name: str, family: Family, chunk: pa.Array) -> ColumnProfile:
     values = chunk.drop_null()
-    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    values = values if family == "text" else _decoded(values)
     distinct, num_not_finite = DistinctSketch(), 0
     number: NumberProfile | None = None
     text: TextProfile | None = None
@@ -89,6 +91,15 @@ def _profile_chunk(name: str, family: Family, chunk: pa.Array) -> ColumnProfile:
         number=number,
         text=text,
     )
+
+
+def _decoded(values: pa.Array) -> pa.Array:
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _is_plain_list(dictionary: pa.Array) -> bool:
+    """Tell whether each value is in the dictionary once, as the reader of Parquet makes it."""
+    return not dictionary.null_count and len(dictionary.unique()) == len(dictionary)
 
 
 def _as_floats(values: pa.Array) -> Floats:
@@ -113,9 +124,12 @@ def _profile_numbers(finite: Floats, distinct: DistinctSketch) -> NumberProfile:
 
 
 def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
-    counted = pc.value_counts(values.cast(pa.large_string())).flatten()  # a boolean becomes 'true' or 'false'
-    order = pc.sort_indices(counted[0])
-    texts, counts = counted[0].take(order), counted[1].take(order)
+    if pa.types.is_dictionary(values.type) and not _is_plain_list(values.dictionary):
+        values = values.dictionary_decode()
+    found, counts = pc.value_counts(values).flatten()
+    texts = _decoded(found).cast(pa.large_string())  # a boolean becomes 'true' or 'false'
+    order = pc.sort_indices(texts)
+    texts, counts = texts.take(order), counts.take(order)
     lengths, frequent = pc.utf8_length(texts), FrequentSketch()
     distinct.update(texts.to_pylist())
     frequent.update(texts.to_pylist(), counts.to_pylist())
