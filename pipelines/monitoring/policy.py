@@ -2,8 +2,9 @@
 
 At most one run of a model is pending, that is made and not begun. A request starts one, to begin as soon as cooldown
 and weekly budgets allow, or goes into the one that is pending: so none is lost, none makes a second run, and Airflow,
-which holds the run until its time, is the only clock. The newest moment that any decision was about is never gone back
-from: an event that comes late is answered with what is known now.
+which holds the run until its time, is the only clock. What a person starts is held by nothing, and counts; it does not
+move a run that is pending. The newest moment that any decision was about is never gone back from: an event that comes
+late is answered with what is known now.
 """
 
 from __future__ import annotations
