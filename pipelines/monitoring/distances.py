@@ -56,12 +56,11 @@ def numbers_apart(reference: ColumnProfile, new: ColumnProfile, left: QuantileSu
     shares = [_below_or_at(column, summary, points) for column, summary in ((reference, left), (new, right))]
     distance = float(np.abs(shares[0] - shares[1]).max())
     error = left.rank_error_rows / reference.num_rows + right.rank_error_rows / new.num_rows
-    p_value = float(special.kolmogorov(np.sqrt(_effective_rows(reference, new)) * max(distance - error, 0.0)))
-    edges = np.unique([left.quantile(share) for share in _DECILES]) if left.values.size else np.empty(0)
-    bins = [
-        np.diff(_below_or_at(column, one, edges), prepend=0.0, append=1.0)
-        for column, one in ((reference, left), (new, right))
-    ]
+    p_value = float(
+        special.kolmogorov(np.sqrt(_effective_rows(reference.num_rows, new.num_rows)) * max(distance - error, 0.0))
+    )
+    edges = _deciles(left)
+    bins = [_shares_between(column, one, edges) for column, one in ((reference, left), (new, right))]
     return Apart(distance, stability_index(*bins), p_value)
 
 
@@ -143,11 +142,21 @@ class _Shares:
 def _below_or_at(column: ColumnProfile, summary: QuantileSummary, points: Floats) -> Floats:
     """Return the share of rows that are missing, and that plus those not above each point, shape (k + 1,)."""
     missing = missing_share(column)
-    return np.append(missing, missing + (1 - missing) * summary.share_below_or_at(points))
+    return np.concatenate([[missing], missing + (1 - missing) * summary.share_below_or_at(points)])
 
 
-def _effective_rows(reference: ColumnProfile, new: ColumnProfile) -> float:
-    return reference.num_rows * new.num_rows / (reference.num_rows + new.num_rows)
+def _shares_between(column: ColumnProfile, summary: QuantileSummary, edges: Floats) -> Floats:
+    """Return the share of rows that are missing, up to the first edge, up to the next, and above the last."""
+    return np.diff(np.concatenate([[0.0], _below_or_at(column, summary, edges), [1.0]]))
+
+
+def _deciles(summary: QuantileSummary) -> Floats:
+    ranks = np.maximum(np.ceil(_DECILES * summary.num_rows), 1)
+    return np.unique(summary.values[np.searchsorted(np.cumsum(summary.weights), ranks)])
+
+
+def _effective_rows(num_left: int, num_right: int) -> float:
+    return num_left * num_right / (num_left + num_right)
 
 
 def _chi_square(surely: Floats, left: Floats, right: Floats, num_left: int, num_right: int) -> float:
@@ -161,6 +170,5 @@ def _chi_square(surely: Floats, left: Floats, right: Floats, num_left: int, num_
     used = pooled > 0
     if used.sum() < 2:
         return 1.0
-    effective = num_left * num_right / (num_left + num_right)
-    statistic = effective * (surely[used] ** 2 / pooled[used]).sum()
+    statistic = _effective_rows(num_left, num_right) * (surely[used] ** 2 / pooled[used]).sum()
     return float(special.chdtrc(used.sum() - 1, statistic))

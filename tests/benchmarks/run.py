@@ -20,13 +20,13 @@ def names() -> list[str]:
     return [path.stem for path in files if "\ndef main(" in path.read_text()]
 
 
-def prepare_peers() -> str:
-    """Install the peers that are no dependencies into an environment of their own, once; return its interpreter."""
-    folder = bench_folder() / "peers"
-    python, stamp, wanted = folder / "bin" / "python", folder / ".installed", (HERE / "peers.txt").read_text()
+def prepare_peers(name: str = "peers") -> str:
+    """Install what `<name>.txt` lists into an environment of its own, once; return its interpreter."""
+    folder = bench_folder() / name
+    python, stamp, wanted = folder / "bin" / "python", folder / ".installed", (HERE / f"{name}.txt").read_text()
     if not stamp.exists() or stamp.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", HERE / "peers.txt"], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", HERE / f"{name}.txt"], check=True)
         stamp.write_text(wanted)
     return str(python)
 
