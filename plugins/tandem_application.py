@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ from tandem_reports import reports_router
 
 from pipelines.errors import Fault, ObjectMissing, SpecError, UsageError
 
+LOG = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 TITLE = "Tandem"
 DESCRIPTION = (
@@ -58,6 +60,7 @@ def _says(status: int) -> Any:
 
 
 def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    LOG.error("An event was not taken, and its sender was asked to send it again.", exc_info=error)
     # a database's error may name hosts and statements: of those the log is told
     said = str(error) if isinstance(error, Fault | SpecError) else "Airflow's database does not answer as it should."
     return JSONResponse(
