@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `tandem` and return its exit code."""
     parser = build_parser()
     options = parser.parse_args(arguments)
+    os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed, which transformers loads, writes to stdout
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("pipelines").setLevel(logging.WARNING if options.quiet else logging.INFO)
     try:

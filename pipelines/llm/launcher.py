@@ -302,6 +302,7 @@ def worker_environment(job: TrainingJob, home: Path, local_rank: int, port: int)
         "LOCAL_WORLD_SIZE": str(launch.processes_per_node),
         "MASTER_ADDR": host,
         "MASTER_PORT": str(port),
+        "DS_ACCELERATOR": "cuda" if launch.on_gpu else "cpu",
         "TORCH_EXTENSIONS_DIR": str(extensions_folder(home)),
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -312,7 +313,7 @@ def worker_environment(job: TrainingJob, home: Path, local_rank: int, port: int)
     }
     if not launch.on_gpu:
         threads = launch.threads or max(1, len(os.sched_getaffinity(0)) // launch.processes_per_node)
-        ours |= {"DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads)}
+        ours |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": str(threads)}
         if "GLIBC_TUNABLES" not in os.environ and job.plan.zero_stage < 3:
             ours["GLIBC_TUNABLES"] = _KEEP_HEAP
     return {**os.environ, **ours}

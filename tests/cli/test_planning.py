@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +109,11 @@ def test_the_plan_as_json_has_the_score_of_earlier_ones(write_spec: Any, capsys:
     write_spec("{memory_bytes: 4000000000, threads: 1}")
     assert main(["plan", "toy", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["forecasts"]["trainings"] == []
+
+
+def test_nothing_but_the_document_is_on_stdout_not_even_what_deepspeed_says(write_spec: Any) -> None:
+    write_spec("{memory_bytes: 4000000000, threads: 1}")
+    environment = {name: value for name, value in os.environ.items() if name != "DS_ACCELERATOR"}
+    command = [str(Path(sys.executable).with_name("tandem")), "plan", "toy", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["model"] == "toy"
