@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipelines import __version__
-from pipelines.cli import data, decisions, history, planning, scoring, services
+from pipelines.cli import data, decisions, events, history, planning, scoring, services
 from pipelines.errors import SpecError, TandemError
 
 EXIT_CODES = "exit codes: 0 done, 1 refused by a rule, 2 wrong use or spec, 3 a fault outside"
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     shared.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    for family in (data, planning, scoring, history, decisions, services):
+    for family in (data, planning, scoring, history, decisions, events, services):
         family.add_commands(commands, shared)
     return parser
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import httpx
 
-from pipelines.errors import ServiceError
+from pipelines.errors import Refused, ServiceError, UsageError
 
 API = "/api/v2"
 
@@ -50,6 +50,24 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
         answer = self._send("POST", f"{API}/dags/{dag_id}/dagRuns", json=body, allow=(409,))
         return answer.status_code != httpx.codes.CONFLICT
+
+    def send_event(self, event: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
+        """Ask for a training by an event of Tandem's own, as `POST /tandem/events` takes it; return its answer.
+
+        Args:
+            event: `model`, and where wanted `reason`, `note` and `evidence`.
+            key: A name of the event, so that it is one wish however often it is sent.
+
+        Raises:
+            Refused: If the user may not ask for this model's training.
+            UsageError: If the event cannot be meant; says what was found and what is allowed.
+        """
+        headers = {} if key is None else {"Idempotency-Key": key}
+        answer = self._send("POST", "/tandem/events", json=dict(event), headers=headers, allow=(403, 409, 422))
+        if answer.is_success:
+            return dict(answer.json())
+        refusal = Refused if answer.status_code == httpx.codes.FORBIDDEN else UsageError
+        raise refusal(str(answer.json()["detail"]))
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """Return the state of a run."""

@@ -80,6 +80,24 @@ def password(environment: Environment) -> str:
     return secret(environment, "admin_password", num_bytes=12)
 
 
+def login(environment: Environment) -> tuple[str, str, str]:
+    """Return address, user and password of the Airflow that commands speak to.
+
+    That is the one that `make up` started, or where TANDEM_AIRFLOW_USER and TANDEM_AIRFLOW_PASSWORD say who asks, the
+    one at TANDEM_AIRFLOW__WEB_URL. Raises `ServiceError` where neither is known.
+    """
+    user, web_url = os.environ.get("TANDEM_AIRFLOW_USER"), environment.airflow.web_url
+    if user and web_url:
+        return web_url, user, os.environ.get("TANDEM_AIRFLOW_PASSWORD", "")
+    addresses = read_addresses(environment)
+    if user or addresses is None:
+        raise ServiceError(
+            "It is not known which Airflow is meant. `make up` starts one on this machine; for another, set "
+            "TANDEM_AIRFLOW__WEB_URL, TANDEM_AIRFLOW_USER and TANDEM_AIRFLOW_PASSWORD. Nothing was asked."
+        )
+    return addresses.airflow_url, USER, password(environment)
+
+
 def process_environment(addresses: Addresses | None = None) -> dict[str, str]:
     """Return the environment variables under which Airflow, its tasks and MLflow run on this machine."""
     environment = load_environment()
