@@ -10,7 +10,8 @@
     │   ├── RollbackRefused     the version asked for never served, or already serves
     │   ├── TrainingDiverged    the loss is no number, has exploded, or does not start where the pretrained model stands
     │   ├── HoldoutRefused      training code asked for rows that are kept from it
-    │   └── ScoringRefused      no version serves, so that nobody can answer
+    │   ├── ScoringRefused      no version serves, so that nobody can answer
+    │   └── MonitoringRefused   no version serves, or nothing was ever scored
     └── Fault                   exit 3: something outside is broken; a retry may help
         ├── DataError           the source's data cannot be read or used at all
         │   └── NoRows          the source has no rows in the window that is asked for
@@ -101,6 +102,10 @@ class TrainingDiverged(Refused):
 
 class HoldoutRefused(Refused):
     """Training code asked for rows that are kept from it."""
+
+
+class MonitoringRefused(Refused):
+    """No version serves, or nothing was ever scored."""
 
 
 class ScoringRefused(Refused):

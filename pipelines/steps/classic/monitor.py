@@ -1,0 +1,91 @@
+"""Watch a classic champion: its features and predictions for drift, its performance with and without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipelines.data.profiles import Profile
+from pipelines.monitoring.anomalies.served import odd_answers
+from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
+from pipelines.records import Anomaly, Monitored, ScoreRequest
+from pipelines.spec import ClassicSpec
+from pipelines.steps.classic.performing import importances, perform
+from pipelines.steps.context import Context
+from pipelines.steps.monitoring import watch
+from pipelines.steps.watched import Watched
+from pipelines.steps.watching import Champion, Performed
+from pipelines.store.verified import fetch_verified
+
+_CHALLENGER = "challenger"  # what the champion was called in the evaluation that promoted it
+
+
+def monitor(context: Context[ClassicSpec], request: ScoreRequest) -> Monitored:
+    """Store a report of each window that was scored, and a page that shows them beside those before.
+
+    The same answers, labels and champion give the same report: nothing is computed or stored twice.
+
+    Raises:
+        MonitoringRefused: If no version serves, or nothing was ever scored.
+        UsageError: If the window or the moment cannot be right.
+        DataError: If the source cannot be read, or answers or labels lack columns.
+        IntegrityError: If anything stored is not what was written.
+        StoreError: If the store does not answer.
+    """
+    return watch(context, request, TableHalf(context))
+
+
+@dataclass(frozen=True)
+class TableHalf:
+    """What watching is for models that answer the rows of a table."""
+
+    context: Context[ClassicSpec]
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Those that the spec names, else the features."""
+        return self.context.spec.monitoring.drift.columns or self.context.spec.training.features
+
+    def ignored(self, reference: Profile) -> Collection[str]:
+        """Return the target, which comes later."""
+        return (self.context.spec.training.target,)
+
+    def weights(self, champion: Champion) -> dict[str, float]:
+        """Return each feature's share of the permutation importance on the champion's holdout."""
+        return shares_of_importance(importances(self.context, champion.candidate), self.context.spec.training.features)
+
+    def answers(self, scored: Path) -> Profile:
+        """Return the profile of the predictions."""
+        names = [name for name in pq.read_schema(scored).names if is_answer(name)]
+        return profile_of_predictions(pq.read_table(scored, columns=names, memory_map=False))
+
+    def usual_answers(self, champion: Champion) -> Profile | None:
+        """Return the profile of the predictions on the champion's holdout."""
+        key, sha256 = champion.evaluation.predictions_key, champion.evaluation.predictions_sha256
+        if key is None or sha256 is None:
+            return None
+        with fetch_verified(self.context.store, key, sha256) as path:
+            table = pq.read_table(path, memory_map=False)
+        own = [name for name in table.column_names if name.partition(".")[0] == _CHALLENGER]
+        renamed = [name.replace(_CHALLENGER, "prediction", 1) for name in own]
+        return profile_of_predictions(table.select(own).rename_columns(renamed))
+
+    def odd_answers(self, answers: Profile, usual: Profile | None) -> list[Anomaly]:
+        """Return an alarm for predictions that are no numbers, or that hardly differ."""
+        return odd_answers(answers, usual, self.context.spec.monitoring.anomalies)
+
+    def perform(
+        self,
+        watched: Watched,
+        before: Watched | None,
+        champion: Champion,
+        as_of: datetime,
+        scored: Path,
+        folder: Path,
+    ) -> Performed:
+        """Return figures measured on the rows whose labels have come, and estimated on all."""
+        return perform(self.context, watched, before, champion.evaluation, as_of, scored, folder)

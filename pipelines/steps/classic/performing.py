@@ -1,0 +1,152 @@
+"""How good a classic champion was in one window: measured where labels have come, estimated where they have not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.classic.evaluation.importance import importance_of
+from pipelines.classic.evaluation.models import load_candidate
+from pipelines.data.parquet import ParquetWriter
+from pipelines.data.snapshots import read_holdout
+from pipelines.errors import ObjectExists
+from pipelines.gates.bootstrap import seed_from
+from pipelines.monitoring.anomalies.arrival import odd_labels
+from pipelines.monitoring.answers import read_answered
+from pipelines.monitoring.error_model import estimate_regression
+from pipelines.monitoring.estimates import estimate_window
+from pipelines.monitoring.known import Known, known_from
+from pipelines.monitoring.labels import Delivery, LabelCounts, join_labels
+from pipelines.monitoring.measured import measure_window
+from pipelines.records import Candidate, Evaluation, Record
+from pipelines.spec import ClassicSpec
+from pipelines.steps.context import Context
+from pipelines.steps.watched import Watched, content_of
+from pipelines.steps.watching import Performed
+from pipelines.store.verified import fetch_verified, read_record
+
+_CHALLENGER = "challenger"  # what the champion was called in the evaluation that promoted it
+
+
+class Importances(Record):
+    """What each feature is worth to a model, in its search metric's unit."""
+
+    costs: dict[str, float]
+
+
+def perform(
+    context: Context[ClassicSpec],
+    watched: Watched,
+    before: Watched | None,
+    evaluation: Evaluation,
+    as_of: datetime,
+    scored: Path,
+    folder: Path,
+) -> Performed:
+    """Return the champion's figures in a window, beside what they were on the holdout that it was promoted by.
+
+    Args:
+        context: The model's surroundings.
+        watched: The window.
+        before: The window before, where the same version answered it: its labels teach the estimate.
+        evaluation: Of the champion.
+        as_of: Labels that came later are not looked at.
+        scored: The answers.
+        folder: Takes temporary files.
+
+    Raises:
+        DataError: If answers or labels do not have the columns that the spec names.
+        IntegrityError: If anything stored is not what was written.
+    """
+    training, gates = context.spec.training, context.spec.gates
+    settings, seed = context.spec.monitoring.performance, seed_from(watched.scored.content_sha256)
+    with _labelled(context, watched, scored, as_of, folder) as (path, counts):
+        known = read_answered(path, training.task, has_truth=True)
+    measured = measure_window(training.task, known, evaluation.metrics, settings, gates.bootstrap_samples, seed)
+    sources = [*_holdout(context, evaluation), *_window_before(context, before, as_of, folder)]
+    answered = read_answered(scored, training.task)
+    if training.task == "regression":
+        estimated = estimate_regression(answered, sources, evaluation.metrics, settings, seed=seed)
+    else:
+        estimated = estimate_window(training.task, answered, sources, evaluation.metrics, settings, seed)
+    return Performed(counts.num_labelled, measured, estimated, tuple(odd_labels(counts, known.num_unknown)))
+
+
+def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str, float]:
+    """Return what each feature is worth to a model; found out once and kept, for it takes seconds.
+
+    Raises:
+        IntegrityError: If the model or its holdout is not what was written.
+    """
+    store, model = context.store, context.spec.name
+    key = f"{model}/monitoring/reference/{candidate.model_sha256}.importance.json"
+    if store.stat(key) is None:
+        holdout = read_holdout(store, model, candidate.snapshot_id)
+        found = importance_of(load_candidate(store, candidate), context.spec.training, holdout)
+        costs = Importances(costs={one.column: one.mean for one in found})
+        with suppress(ObjectExists):  # how often each column is shuffled hangs on the clock: the first counts
+            store.put_if_absent(key, costs.to_bytes())
+    return read_record(store, key, Importances).costs
+
+
+@contextmanager
+def _labelled(
+    context: Context[ClassicSpec], watched: Watched, scored: Path, as_of: datetime, folder: Path
+) -> Iterator[tuple[Path, LabelCounts]]:
+    """Give the labelled rows of a window, and what became of all its labels."""
+    spec, store = context.spec, context.store
+    with ExitStack() as stack:
+        deliveries: list[Delivery] = []
+        for sha256 in watched.contents():
+            part = content_of(store, spec.name, watched.name, sha256)
+            path = stack.enter_context(fetch_verified(store, part.key, sha256))
+            if spec.training.target in pq.read_schema(path).names:
+                deliveries.append([_known_by(context, path, as_of, folder / f"{sha256}.parquet")])
+        labelled = join_labels(scored, deliveries, spec.source.key_columns, spec.training.target, folder)
+        yield labelled.path, labelled.counts
+
+
+def _known_by(context: Context[ClassicSpec], path: Path, as_of: datetime, kept: Path) -> Path:
+    """Return a file of the rows whose labels were known at a moment: the same one where that is all of them."""
+    column, delay = context.spec.source.time_column, context.spec.monitoring.label_delay_days
+    if column is None:
+        return path
+    moment = as_of.astimezone(UTC) - timedelta(days=delay)
+    times = pq.read_table(path, columns=[column], memory_map=False).column(column)
+    aware = pa.types.is_timestamp(times.type) and times.type.tz is not None
+    bound = pa.scalar(moment if aware else moment.replace(tzinfo=None), pa.timestamp("us", "UTC" if aware else None))
+    late = pc.greater(times.cast(pa.timestamp("us", "UTC" if aware else None), safe=False), bound)
+    if not pc.any(late).as_py():
+        return path
+    if not kept.exists():
+        rows = pq.read_table(path, memory_map=False).filter(pc.invert(pc.fill_null(late, False)))
+        with ParquetWriter(kept, rows.schema) as writer:
+            writer.write(rows)
+    return kept
+
+
+def _holdout(context: Context[ClassicSpec], evaluation: Evaluation) -> list[Known]:
+    if evaluation.predictions_key is None or evaluation.predictions_sha256 is None:
+        return []
+    with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256) as path:
+        return [known_from(read_answered(path, context.spec.training.task, _CHALLENGER, has_truth=True))]
+
+
+def _window_before(
+    context: Context[ClassicSpec], before: Watched | None, as_of: datetime, folder: Path
+) -> Sequence[Known]:
+    if before is None:
+        return []
+    inside = folder / "before"
+    inside.mkdir(exist_ok=True)
+    with (
+        fetch_verified(context.store, before.scored.key, before.scored.content_sha256) as scored,
+        _labelled(context, before, scored, as_of, inside) as (path, _),
+    ):
+        return [known_from(read_answered(path, context.spec.training.task, has_truth=True))]

@@ -1,0 +1,75 @@
+"""Watch a language model: what it is asked and what it answers, for drift, cost, latency and safety."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipelines.data.profiles import Profile
+from pipelines.data.profiling import profile_parquet
+from pipelines.monitoring.anomalies.served import dear_answers
+from pipelines.records import Anomaly, Monitored, ScoreRequest
+from pipelines.spec import LlmSpec
+from pipelines.steps.context import Context
+from pipelines.steps.monitoring import watch
+from pipelines.steps.watched import Watched
+from pipelines.steps.watching import Champion, Performed
+
+
+def monitor(context: Context[LlmSpec], request: ScoreRequest) -> Monitored:
+    """Store a report of each window that was scored, and a page that shows them beside those before.
+
+    Raises:
+        MonitoringRefused: If no version serves, or nothing was ever scored.
+        UsageError: If the window or the moment cannot be right.
+        DataError: If the source cannot be read.
+        IntegrityError: If anything stored is not what was written.
+        StoreError: If the store does not answer.
+    """
+    return watch(context, request, ChatHalf(context))
+
+
+@dataclass(frozen=True)
+class ChatHalf:
+    """What watching is for models that answer prompts. How good an answer was, nobody says afterwards: no labels."""
+
+    context: Context[LlmSpec]
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Those that the spec names, else all."""
+        return self.context.spec.monitoring.drift.columns
+
+    def ignored(self, reference: Profile) -> Collection[str]:
+        """Return what preparing a corpus has added to the training rows: new rows have what they are answered by."""
+        return {column.name for column in reference.columns} - set(self.context.spec.answered_columns)
+
+    def weights(self, champion: Champion) -> dict[str, float]:
+        """Return nothing: no column of a language model is worth more than another."""
+        return {}
+
+    def answers(self, scored: Path) -> Profile:
+        """Return the profile of answers, tokens, seconds and safety flags."""
+        return profile_parquet(scored)
+
+    def usual_answers(self, champion: Champion) -> Profile | None:
+        """Return None: at its promotion the champion answered other prompts, chosen for the gate."""
+        return None
+
+    def odd_answers(self, answers: Profile, usual: Profile | None) -> list[Anomaly]:
+        """Return an alarm for answers that are slow, dear, toxic, or hold personal data."""
+        return dear_answers(answers, self.context.spec.monitoring.anomalies)
+
+    def perform(
+        self,
+        watched: Watched,
+        before: Watched | None,
+        champion: Champion,
+        as_of: datetime,
+        scored: Path,
+        folder: Path,
+    ) -> Performed:
+        """Return nothing measured."""
+        return Performed()

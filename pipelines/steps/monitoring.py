@@ -1,0 +1,137 @@
+"""What the step `monitor` does for either half: choose the windows, make the reports that are not there, show them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pipelines.data.periods import period_names, period_span
+from pipelines.data.windows import bounds
+from pipelines.errors import MonitoringRefused
+from pipelines.monitoring.page import render_report, report_key
+from pipelines.monitoring.policy import moment_of, text_of
+from pipelines.records import Decided, LedgerEntry, Monitored, MonitoringReport, ScoreRequest, Window
+from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.steps.context import Context
+from pipelines.steps.ingest import ingest
+from pipelines.steps.watched import Watched, find_watched, newest_reports, read_reports, write_report
+from pipelines.steps.watching import NOT_WATCHED, Half, empty_report, inputs_of, make_report
+
+LOG = logging.getLogger(__name__)
+
+
+def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
+    """Store a report of each window that was scored, and a page that shows them beside those before."""
+    spec, store = context.spec, context.store
+    as_of = moment_of(request.as_of, datetime.now(UTC))
+    entries = read_ledger(store, spec.name)
+    serving = champion_entry(entries)
+    if serving is None:
+        raise MonitoringRefused(f"{spec.name}: no version serves yet. {NOT_WATCHED}; train a champion first.")
+    rules = spec.monitoring
+    newest = max(rules.drift.persistence.windows, rules.performance.persistence.windows)
+    found = find_watched(context, entries, request.window, as_of, newest + 1)
+    missing = sorted(_expected(context, request.window) - {watched.name for watched in found})
+    if not found and not missing:
+        raise MonitoringRefused(
+            f"{spec.name}: no partition was scored by {text_of(as_of)}. {NOT_WATCHED}; score one first, with the DAG "
+            f"score__{spec.name} or `tandem score {spec.name}`."
+        )
+    _bring_labels(context, [watched.name for watched in found])
+    found = find_watched(context, entries, request.window, as_of, newest + 1)  # with the contents that came now
+    kept = context.within(request.replay)
+    earlier = newest_reports(read_reports(kept.store, spec.name, as_of))
+    reports = {report.window_name: report for report in earlier}
+    made = [
+        *(_watched(context, half, watched, serving, entries, reports, as_of) for watched in found),
+        *(_empty(context, name, serving, reports, as_of) for name in missing),
+    ]
+    made.sort(key=lambda report: report.window_name)
+    keys = [write_report(kept.store, report) for report in made]
+    return Monitored(
+        model=spec.name,
+        as_of=text_of(as_of),
+        replay=request.replay,
+        report_keys=tuple(keys),
+        report_sha256s=tuple(report.sha256 for report in made),
+        report_key=write_page(context, request.replay, as_of, None),
+    )
+
+
+def write_page(context: Context, replay: str | None, as_of: datetime, decided: Decided | None) -> str:
+    """Store the page that shows all windows so far, and what was decided; return its key."""
+    history = read_reports(context.within(replay).store, context.spec.name, as_of)
+    page = render_report(history, decided, context.spec)
+    key = report_key(context.spec.name, page)
+    context.store.write(key, page.encode())
+    return key
+
+
+def _watched(
+    context: Context,
+    half: Half,
+    watched: Watched,
+    serving: LedgerEntry,
+    entries: Sequence[LedgerEntry],
+    reports: dict[str, MonitoringReport],
+    as_of: datetime,
+) -> MonitoringReport:
+    """Return the report of a window: the one that is there, where it was made from the same; `reports` gets it."""
+    history = [report for name, report in sorted(reports.items()) if name < watched.name]
+    before = _before(context, watched, history, entries, as_of)
+    there = reports.get(watched.name)
+    if there is None or there.inputs_sha256 != inputs_of(context, half, watched, serving, before, history, as_of):
+        there = make_report(context, half, watched, serving, before, history, as_of)
+        LOG.info("Window %s: %s", watched.name, _told(there))
+    reports[watched.name] = there
+    return there
+
+
+def _empty(
+    context: Context, name: str, serving: LedgerEntry, reports: dict[str, MonitoringReport], as_of: datetime
+) -> MonitoringReport:
+    history = [report for other, report in sorted(reports.items()) if other < name]
+    fresh = empty_report(context, name, serving, history, as_of)
+    there = reports.get(name)
+    reports[name] = there if there is not None and there.inputs_sha256 == fresh.inputs_sha256 else fresh
+    return reports[name]
+
+
+def _before(
+    context: Context,
+    watched: Watched,
+    history: Sequence[MonitoringReport],
+    entries: Sequence[LedgerEntry],
+    as_of: datetime,
+) -> Watched | None:
+    """Return the window before, where the same version answered it and labels have come."""
+    same = [one for one in history if one.champion_version == watched.scored.version and one.num_labelled]
+    if not same:
+        return None
+    start, end = period_span(same[-1].window_name, context.spec.source.partition_by)
+    if start is None or end is None:
+        return None
+    window = Window(start=start.isoformat(), end=end.isoformat())
+    found = find_watched(context, entries, window, as_of, 1)
+    return next((one for one in found if one.scored.version == watched.scored.version), None)
+
+
+def _expected(context: Context, window: Window) -> set[str]:
+    return set(period_names(context.spec.source.partition_by, bounds(window)))
+
+
+def _bring_labels(context: Context, names: Sequence[str]) -> None:
+    """Read the windows' rows from the source once more: labels come later than the rows that were scored."""
+    spans = [period_span(name, context.spec.source.partition_by) for name in names]
+    starts, ends = [start for start, _ in spans if start], [end for _, end in spans if end]
+    if len(starts) == len(ends) == len(spans) and spans:
+        ingest(context, ScoreRequest(window=Window(start=min(starts).isoformat(), end=max(ends).isoformat())))
+
+
+def _told(report: MonitoringReport) -> str:
+    drifted = sum(column.drifted for column in report.columns)
+    alarms = sum(one.severity != "info" for one in report.anomalies)
+    figures = [one for one in report.performance if one.value is not None][:1]
+    measured = f", {figures[0].metric} {figures[0].value:.4f}" if figures else ""
+    return f"{report.num_rows:,} rows, {drifted} of {len(report.columns)} columns drifted, {alarms} alarms{measured}"

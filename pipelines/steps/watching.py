@@ -1,0 +1,298 @@
+"""Make the report of one window: drift against the reference, performance, and whatever is not as it should be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from pipelines.data.manifests import Manifest
+from pipelines.data.periods import period_span
+from pipelines.data.profile_store import store_profile
+from pipelines.data.profiles import Profile
+from pipelines.data.snapshots import read_manifest
+from pipelines.data.windows import bounds
+from pipelines.errors import DataError, ObjectMissing
+from pipelines.gates.bootstrap import seed_from
+from pipelines.monitoring.anomalies.arrival import duplicate_keys, freshness, volume
+from pipelines.monitoring.anomalies.served import other_champion, other_rows
+from pipelines.monitoring.anomalies.shape import null_bursts, schema_changes, unseen_categories, usable_reference
+from pipelines.monitoring.column_drift import column_drift
+from pipelines.monitoring.joint import joint_columns, joint_drift
+from pipelines.monitoring.persistence import with_persistence
+from pipelines.monitoring.policy import text_of
+from pipelines.monitoring.reference import Reference, choose_reference, read_profiles
+from pipelines.monitoring.sampling import reference_sample, sample_rows
+from pipelines.records import (
+    Anomaly,
+    Candidate,
+    ColumnDrift,
+    Evaluation,
+    JointDrift,
+    LedgerEntry,
+    MonitoringReport,
+    PerformanceValue,
+    Verdict,
+    sha256_of,
+)
+from pipelines.registry.champion import candidate_of
+from pipelines.spec.source import PartitionBy
+from pipelines.steps.context import Context
+from pipelines.steps.watched import Watched, usual_rows
+from pipelines.store.verified import fetch_verified, read_record
+
+FORMAT = 1  # of what a report says of the same inputs
+NOT_WATCHED = "Nothing was watched"
+_SEVERITIES = ("critical", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Performed:
+    """What is known of a champion's performance in one window."""
+
+    num_labelled: int = 0
+    measured: tuple[PerformanceValue, ...] = ()
+    estimated: tuple[PerformanceValue, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version that answered a window: what it was promoted by, and what it learnt from."""
+
+    entry: LedgerEntry
+    candidate: Candidate
+    evaluation: Evaluation
+    manifest: Manifest
+
+
+class Half(Protocol):
+    """What watching is for one half of Tandem: which columns, which answers, how good they were."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that are watched; none means all that the reference has."""
+        ...
+
+    def ignored(self, reference: Profile) -> Collection[str]:
+        """Return the reference's columns that new rows get later than the rest, or not at all."""
+        ...
+
+    def weights(self, champion: Champion) -> dict[str, float]:
+        """Return each column's share of what the champion relies on."""
+        ...
+
+    def answers(self, scored: Path) -> Profile:
+        """Return the profile of the answers in a file."""
+        ...
+
+    def usual_answers(self, champion: Champion) -> Profile | None:
+        """Return the profile of its answers when it was promoted, under the same names; None where unknown."""
+        ...
+
+    def odd_answers(self, answers: Profile, usual: Profile | None) -> list[Anomaly]:
+        """Return an alarm for whatever is not as it should be in the answers."""
+        ...
+
+    def perform(
+        self,
+        watched: Watched,
+        before: Watched | None,
+        champion: Champion,
+        as_of: datetime,
+        scored: Path,
+        folder: Path,
+    ) -> Performed:
+        """Return how good the champion was in a window; `before` is the window before, where it answered that too."""
+        ...
+
+
+def read_champion(context: Context, entry: LedgerEntry) -> Champion:
+    """Return all that a ledger entry's version is compared by. Raises `IntegrityError`."""
+    store, model = context.store, context.spec.name
+    candidate = candidate_of(store, entry, NOT_WATCHED)
+    verdict = read_record(store, entry.verdict_key, Verdict, entry.verdict_sha256)
+    key = f"{model}/evaluations/{verdict.evaluation_sha256}.json"
+    evaluation = read_record(store, key, Evaluation, verdict.evaluation_sha256)
+    return Champion(entry, candidate, evaluation, read_manifest(store, model, candidate.snapshot_id))
+
+
+def inputs_of(
+    context: Context,
+    half: Half,
+    watched: Watched,
+    serving: LedgerEntry,
+    before: Watched | None,
+    history: Sequence[MonitoringReport],
+    as_of: datetime,
+) -> str:
+    """Return the hash of all that a window's report is computed from: where it is the same, so is the report."""
+    spec = context.spec
+    delayed = spec.source.time_column is not None and spec.monitoring.label_delay_days > 0
+    return sha256_of(
+        {
+            "format": FORMAT,
+            "scored": watched.scored.sha256,
+            "contents": watched.contents(),
+            "entry": watched.entry.sha256,
+            "serving": serving.sha256,
+            "before": None if before is None else [before.scored.sha256, *before.contents()],
+            "history": [report.inputs_sha256 for report in history],
+            "spec": [spec.monitoring.model_dump(mode="json"), list(half.columns)],
+            "as_of": text_of(as_of) if delayed or spec.monitoring.anomalies.most_days_old else None,
+        }
+    )
+
+
+def make_report(
+    context: Context,
+    half: Half,
+    watched: Watched,
+    serving: LedgerEntry,
+    before: Watched | None,
+    history: Sequence[MonitoringReport],
+    as_of: datetime,
+) -> MonitoringReport:
+    """Return the report of one window.
+
+    Args:
+        context: The model's surroundings.
+        half: What watching is for the model's half.
+        watched: The window.
+        serving: The entry by which a version serves now.
+        before: The window before, where the same version answered it.
+        history: The newest report of each window before.
+        as_of: The moment at which the world is looked at.
+
+    Raises:
+        DataError: If answers or labels do not have the columns that the spec names.
+        IntegrityError: If anything stored is not what was written.
+    """
+    spec, store, settings = context.spec, context.store, context.spec.monitoring
+    champion = read_champion(context, watched.entry)
+    rows = watched.answered_rows(store, spec.name)
+    own = [report for report in history if report.champion_ledger_sha256 == watched.entry.sha256]
+    with (
+        tempfile.TemporaryDirectory(prefix="tandem-") as scratch,
+        fetch_verified(store, rows.key, rows.content_sha256) as path,
+        fetch_verified(store, watched.scored.key, watched.scored.content_sha256) as scored,
+    ):
+        new = store_profile(store, rows, path)[0]
+        answers = half.answers(scored)
+        reference, anomalies = _reference(context, champion, watched.name)
+        columns: tuple[ColumnDrift, ...] = ()
+        joint: JointDrift | None = None
+        if reference is not None:
+            names = half.columns or [column.name for column in reference.profile.columns]
+            columns = column_drift(
+                reference.profile, new, settings.drift, names, half.weights(champion), reference.usual
+            )
+            columns = with_persistence(columns, [report.columns for report in own], settings.drift.persistence)
+            joint = _joint(context, champion, reference, path, rows.content_sha256, names)
+            anomalies += _shape(context, half, new, reference.profile, names)
+        usual_answers = half.usual_answers(champion)
+        predictions = () if usual_answers is None else column_drift(usual_answers, answers, settings.drift)
+        performed = half.perform(watched, before, champion, as_of, scored, Path(scratch))
+        anomalies += [
+            *volume(rows.num_rows, usual_rows(history, _usual_rows(champion)), settings.anomalies.volume_factor),
+            *freshness(new, spec.source.time_column, as_of, settings.anomalies.most_days_old),
+            *duplicate_keys(scored, spec.source.key_columns),
+            *other_champion(watched.scored, serving.version),
+            *other_rows(watched.scored, watched.current.partition),
+            *half.odd_answers(answers, usual_answers),
+            *performed.anomalies,
+        ]
+    report = MonitoringReport(
+        model=spec.name,
+        window_name=watched.name,
+        as_of=text_of(as_of),
+        inputs_sha256=inputs_of(context, half, watched, serving, before, history, as_of),
+        champion_version=watched.scored.version,
+        champion_ledger_sha256=watched.entry.sha256,
+        reference="none" if reference is None else reference.words,
+        num_rows=rows.num_rows,
+        num_labelled=performed.num_labelled,
+        num_new_labelled_rows=0,
+        columns=columns,
+        predictions=with_persistence(predictions, [report.predictions for report in own], settings.drift.persistence),
+        joint=joint,
+        performance=performed.measured,
+        estimates=performed.estimated,
+        anomalies=tuple(sorted(anomalies, key=lambda one: _SEVERITIES.index(one.severity))),
+    )
+    now = champion if serving == watched.entry else read_champion(context, serving)
+    since = _labelled_since([*history, report], spec.source.partition_by, now)
+    return report.model_copy(update={"num_new_labelled_rows": since})
+
+
+def empty_report(
+    context: Context, name: str, serving: LedgerEntry, history: Sequence[MonitoringReport], as_of: datetime
+) -> MonitoringReport:
+    """Return the report of a window of which nothing was scored: an alarm, and nothing else."""
+    return MonitoringReport(
+        model=context.spec.name,
+        window_name=name,
+        as_of=text_of(as_of),
+        inputs_sha256=sha256_of({"format": FORMAT, "empty": name, "serving": serving.sha256}),
+        champion_version=serving.version,
+        champion_ledger_sha256=serving.sha256,
+        reference="none",
+        num_rows=0,
+        num_labelled=0,
+        num_new_labelled_rows=0,
+        anomalies=tuple(volume(0, [report.num_rows for report in history], 2.0)),
+    )
+
+
+def _reference(context: Context, champion: Champion, name: str) -> tuple[Reference | None, list[Anomaly]]:
+    spec, train = context.spec, champion.manifest.training.train
+    try:
+        profiles = read_profiles(context.store, train)
+        reference = choose_reference(profiles, name, spec.source.partition_by, spec.monitoring.drift.reference)
+    except (DataError, ObjectMissing):
+        return None, usable_reference(None, f"of version {champion.entry.version}")[1]
+    usable, anomalies = usable_reference(reference.profile, reference.words)
+    return (reference if usable else None), anomalies
+
+
+def _joint(
+    context: Context, champion: Champion, reference: Reference, path: Path, sha256: str, names: Sequence[str]
+) -> JointDrift | None:
+    settings = context.spec.monitoring.drift
+    if not settings.joint_rows:
+        return None
+    chosen = joint_columns(names, reference.usual)
+    side = champion.manifest.training.train
+    known = reference_sample(
+        context.store, context.spec.name, champion.candidate.snapshot_id, side, chosen, settings.joint_rows
+    )
+    return joint_drift(
+        known, sample_rows(path, chosen, settings.joint_rows, sha256), chosen, settings, seed_from(sha256) % 2**32
+    )
+
+
+def _shape(context: Context, half: Half, new: Profile, reference: Profile, names: Sequence[str]) -> list[Anomaly]:
+    settings = context.spec.monitoring.anomalies
+    return [
+        *schema_changes(new, reference, names, half.ignored(reference)),
+        *null_bursts(new, reference, names, settings.null_share_rise),
+        *unseen_categories(new, reference, names, settings.unseen_share),
+    ]
+
+
+def _usual_rows(champion: Champion) -> list[int]:
+    return [one.num_rows for one in champion.manifest.lineage]
+
+
+def _labelled_since(history: Sequence[MonitoringReport], by: PartitionBy, serving: Champion) -> int:
+    """Return the labelled rows of the windows that begin after the data of the version that serves."""
+    end = bounds(serving.manifest.training.window)[1]
+    starts = {report.window_name: period_span(report.window_name, by)[0] for report in history}
+    return sum(
+        report.num_labelled
+        for report in history
+        if end is None or (start := starts[report.window_name]) is None or start >= end
+    )
