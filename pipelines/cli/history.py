@@ -66,7 +66,7 @@ def show_status(answer: list[dict[str, Any]]) -> None:
     for status in answer:
         if pending := status["pending_retraining"]:
             asked = f"{pending['num_requests']} request(s): {'; '.join(pending['why'])}"
-            begins = f"{pending['run_after'][:19].replace('T', ' ')} UTC"
+            begins = f"{pending['run_after'][:16].replace('T', ' ')} UTC"
             console.print(f"[bold]{status['model']}[/]: retraining {pending['run_id']} may begin from {begins} on")
             console.print(f"  {escape(asked)}")
         for problem in status["problems"]:

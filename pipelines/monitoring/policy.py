@@ -21,6 +21,7 @@ from pipelines.spec.watching import Retraining
 WEEK = timedelta(days=7)
 MOST_AHEAD = timedelta(days=1)  # clocks differ, and a day may have begun elsewhere
 MOST_WHYS = 5
+LONGEST_WHY = 300  # each decision holds them; the request has its whole note
 
 
 class Taken(NamedTuple):
@@ -108,7 +109,7 @@ def take(
             by=requests[0].by,
         )
     else:
-        reasons = (f"goes into {pending.run_id}, which has not begun and may from {pending.run_after} on",)
+        reasons = (f"goes into {pending.run_id}, which may begin from {_said(pending.run_after)} on",)
         pending = pending.model_copy(
             update={
                 "as_of": text_of(max(latest, datetime.fromisoformat(pending.as_of))),
@@ -137,20 +138,20 @@ def next_start(
     start, reasons = max(as_of, last + timedelta(days=rules.cooldown_days)), []
     if start > as_of:
         reasons.append(
-            f"held until {text_of(start)} by the cooldown of {rules.cooldown_days:g} days after {last_id}, which began "
-            f"at {text_of(last)}"
+            f"held until {_said(start)} by the cooldown of {rules.cooldown_days:g} days after {last_id}, which began "
+            f"at {_said(last)}"
         )
 
     earlier = start
     start = _within_a_week(start, [(began, 1) for began, _, _ in runs], rules.weekly_runs, 1)
     if start > earlier:
-        reasons.append(f"held until {text_of(start)} by the budget of {rules.weekly_runs} runs in 7 days")
+        reasons.append(f"held until {_said(start)} by the budget of {rules.weekly_runs} runs in 7 days")
     if rules.weekly_gpu_hours is not None:
         earlier = start
         start = _within_a_week(start, [(began, hours) for began, hours, _ in runs], rules.weekly_gpu_hours, gpu_hours)
         if start > earlier:
             reasons.append(
-                f"held until {text_of(start)} by the budget of {rules.weekly_gpu_hours:g} GPU hours in 7 days; the "
+                f"held until {_said(start)} by the budget of {rules.weekly_gpu_hours:g} GPU hours in 7 days; the "
                 f"next run is forecast to take {gpu_hours:.2f}"
             )
     return start, tuple(reasons)
@@ -207,9 +208,17 @@ def retraining_of(spec: ModelSpec, pending: PendingRun) -> RunRequest:
     )
 
 
+def _said(moment: datetime | str) -> str:
+    """Return a moment for people, to the minute."""
+    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _latest(state: DecisionState, as_of: datetime) -> datetime:
     return as_of if state.as_of is None else max(as_of, datetime.fromisoformat(state.as_of))
 
 
 def _why(request: RetrainingRequest) -> str:
-    return f"{request.reason}: {request.note}" if request.note else f"{request.reason}, asked by {request.by}"
+    note = " ".join(request.note.split())
+    shown = note if len(note) <= LONGEST_WHY else f"{note[:LONGEST_WHY]} ..."
+    return f"{request.reason}: {shown}" if note else f"{request.reason}, asked by {request.by}"

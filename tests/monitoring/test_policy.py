@@ -74,8 +74,8 @@ def test_a_request_after_the_run_began_makes_the_next_and_waits_for_the_cooldown
     assert second.is_new
     assert second.run.run_after == text_of(_after(7))
     assert second.reasons[-1] == (
-        f"held until 2013-05-08T00:00:00+00:00 by the cooldown of 7 days after {first.run.run_id}, which began at "
-        "2013-05-01T00:00:00+00:00"
+        f"held until 2013-05-08 00:00 UTC by the cooldown of 7 days after {first.run.run_id}, which began at "
+        "2013-05-01 00:00 UTC"
     )
 
 
@@ -180,6 +180,12 @@ def test_of_many_requests_the_first_reasons_are_told_and_how_many_there_are() ->
     taken = take(NONE, [_request(number, note=f"n{number % 8}") for number in range(40)], Retraining(), START, 0)
     note = retraining_of(load_model("flight_delay"), taken.run).note
     assert note == "event: n0; event: n1; event: n2; event: n3; event: n4; 40 requests in all"
+
+
+def test_a_note_of_any_length_makes_a_short_reason() -> None:
+    (reason,) = take(NONE, [_request(note="line\n" * 10_000)], Retraining(), START, 0).reasons
+    assert reason.startswith("event: line line line")
+    assert len(reason) < 320
 
 
 MOVES = st.lists(

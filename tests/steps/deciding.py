@@ -24,7 +24,8 @@ def context_of(store: Store, **rules: Any) -> Context:
 
 def wish(number: int = 1, **changes: Any) -> RetrainingRequest:
     """Return a request, another for each number."""
-    return RetrainingRequest(model=MODEL, reason="event", evidence={"number": number}, by="ada", **changes)
+    fields = {"model": MODEL, "reason": "event", "evidence": {"number": number}, "by": "ada"}
+    return RetrainingRequest.model_validate({**fields, **changes})
 
 
 def run_of(decided: Decided, **changes: Any) -> RunRequest:

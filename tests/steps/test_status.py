@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.records import RetrainingRequest
 from pipelines.registry.connection import connect
+from pipelines.registry.decisions import decision_key
 from pipelines.registry.ledger import entry_key, read_ledger
 from pipelines.steps.context import Context
+from pipelines.steps.request import request
 from pipelines.steps.roll_back import roll_back
 from pipelines.steps.status import status
 
@@ -74,3 +77,14 @@ def test_with_mlflow_down_the_champion_is_told_all_the_same(champions: Any, monk
     answer = status(gone)
     assert (answer["champion"]["version"], answer["alias_version"]) == (1, None)
     assert "MLflow does not answer" in answer["problems"][0]
+
+
+def test_a_retraining_that_is_pending_is_told_with_its_time_and_reasons(workshop: Any) -> None:
+    decided = request(workshop.context, RetrainingRequest(model="tiny", reason="event", note="slow", by="ada"))
+    pending = status(workshop.context)["pending_retraining"]
+    assert (pending["run_id"], pending["run_after"]) == (decided.run_id, decided.run_after)
+    assert (pending["num_requests"], pending["why"], pending["by"]) == (1, ["event: slow"], "ada")
+    workshop.context.store.write(decision_key("tiny", 1), b"{}")
+    answer = status(workshop.context)
+    assert answer["pending_retraining"] is None
+    assert "00000001.json cannot be read" in answer["problems"][0]

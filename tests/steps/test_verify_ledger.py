@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.records import RetrainingRequest
+from pipelines.registry.decisions import decision_key
 from pipelines.registry.ledger import entry_key, read_ledger
 from pipelines.steps.context import Context
+from pipelines.steps.request import request
 from pipelines.steps.roll_back import roll_back
 from pipelines.steps.verify_ledger import verify_ledger
 
@@ -82,3 +85,15 @@ def test_with_mlflow_down_the_chain_is_verified_and_the_gap_told(
     answer = verify_ledger(gone)
     assert len(answer["entries"]) == 1
     assert "MLflow does not answer" in answer["problems"][0]
+
+
+def test_an_altered_decision_about_retraining_is_a_problem_too(champions: Any) -> None:
+    context = champions(1).context
+    request(context, RetrainingRequest(model="tiny", reason="event", by="ada"))
+    assert verify_ledger(context)["num_decisions"] == 1
+    assert verify_ledger(context)["verified"]
+    _alter(context, decision_key("tiny", 1))
+    answer = verify_ledger(context)
+    assert not answer["verified"]
+    assert decision_key("tiny", 1) in answer["problems"][0]
+    assert [line["problem"] for line in answer["entries"]] == [None]
