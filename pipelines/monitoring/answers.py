@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.data.parquet import ROW_GROUP_ROWS
-from pipelines.data.profiles import Profile
-from pipelines.data.profiling import profile_parquet
 from pipelines.errors import DataError
 from pipelines.monitoring.labels import TRUTH
 from pipelines.spec.training import Task
@@ -78,20 +76,6 @@ def read_answered(path: Path, task: Task, prefix: str = SERVED, has_truth: bool 
         num_not_finite=int((~finite).sum()),
         num_unknown=int((~known).sum()),
     )
-
-
-def profile_answers(path: Path, task: Task, prefix: str = SERVED) -> Profile:
-    """Return the profile of the answers in a Parquet file, under the names that they have in a scored file.
-
-    So the champion's answers on its holdout can be compared with those that it gives now.
-
-    Raises:
-        DataError: If the columns are not there.
-    """
-    profile = profile_parquet(path)
-    columns = [profile.column(name) for name in prediction_columns(pq.read_schema(path), task, prefix)]
-    named = [column.model_copy(update={"name": SERVED + column.name.removeprefix(prefix)}) for column in columns]
-    return profile.model_copy(update={"columns": tuple(named)})
 
 
 def prediction_columns(schema: pa.Schema, task: Task, prefix: str = SERVED) -> list[str]:

@@ -65,7 +65,7 @@ def estimate_window(
             performance_value(one.name, "estimated", *nothing, len(served), references, settings)
             for one in metrics_of(task)
         )
-    aligned = [_aligned(source, served.shape[1]) for source in known]
+    aligned = [source.aligned(answered.classes, served.shape[1]) for source in known]
     sources = [source for source in aligned if _can_teach(source)]
     values = _expected(metrics_of(task), served, calibrated(served, _best(sources)))
     spreads = _spreads(metrics_of(task), served, sources, np.random.default_rng(seed))
@@ -135,9 +135,3 @@ def _redrawn(source: Known, generator: np.random.Generator) -> Calibrator | None
 
 def _can_teach(known: Known) -> bool:
     return len(known.truth) >= FEWEST_KNOWN_ROWS and bool(known.truth.min() != known.truth.max())
-
-
-def _aligned(known: Known, num_classes: int) -> Known:
-    """Return the source without the classes that the rows in question have no answer for."""
-    kept = known.truth < num_classes
-    return Known(known.truth[kept], known.predicted[kept][:, :num_classes])

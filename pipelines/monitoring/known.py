@@ -19,12 +19,25 @@ class Known:
     """Rows of the holdout, or of one window that has labels.
 
     `truth`: class codes or values, shape (n,). `predicted`: probabilities (n, K) or values (n,). `inputs`, for a
-    regression: what else its error may hang on, shape (n, d), NaN where missing.
+    regression: what else its error may hang on, shape (n, d), NaN where missing. `classes`: the K labels as text; where
+    there are none, they are those of the rows in question, in the same order.
     """
 
     truth: Array
     predicted: Array
     inputs: Array | None = None
+    classes: tuple[str, ...] = ()
+
+    def aligned(self, classes: Sequence[str], num_classes: int) -> Known:
+        """Return the rows with their classes in the order of `classes`, without those of any other class."""
+        places = [self.classes.index(name) if name in self.classes else -1 for name in classes]
+        if not self.classes or not classes:
+            places = list(range(num_classes))
+        code_of = np.full(max(self.predicted.shape[1], *places, 0) + 1, -1)
+        code_of[[place for place in places if place >= 0]] = [code for code, place in enumerate(places) if place >= 0]
+        truth = code_of[self.truth]
+        padded = np.column_stack([self.predicted, np.zeros(len(self.predicted))])  # place -1: a class it does not have
+        return Known(truth[truth >= 0], padded[truth >= 0][:, places], classes=tuple(classes))
 
 
 def known_from(answered: Answered, inputs: Array | None = None) -> Known:
@@ -32,7 +45,9 @@ def known_from(answered: Answered, inputs: Array | None = None) -> Known:
     assert answered.truth is not None
     num_rows = min(len(answered.truth), MOST_KNOWN_ROWS)
     rows = np.arange(num_rows) * len(answered.truth) // max(num_rows, 1)
-    return Known(answered.truth[rows], answered.predicted[rows], None if inputs is None else inputs[rows])
+    return Known(
+        answered.truth[rows], answered.predicted[rows], None if inputs is None else inputs[rows], answered.classes
+    )
 
 
 def ends_of(sources: Sequence[Known]) -> tuple[Array, Array, Array | None]:

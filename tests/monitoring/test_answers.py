@@ -12,7 +12,7 @@ import pytest
 
 import pipelines.monitoring.answers as answers
 from pipelines.errors import DataError
-from pipelines.monitoring.answers import Answered, profile_answers, read_answered
+from pipelines.monitoring.answers import Answered, read_answered
 
 
 def _read(folder: Path, task: Any, columns: dict[str, Any], **more: Any) -> Answered:
@@ -116,16 +116,6 @@ def test_of_very_many_rows_a_sample_is_read_and_always_the_same(
     assert first.num_rows == 20_000
     assert np.array_equal(first.predicted, second.predicted)
     assert first.predicted.mean() == pytest.approx(10_000, rel=0.1)
-
-
-def test_answers_on_a_holdout_are_profiled_under_the_names_of_a_scored_file(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.parquet"
-    pq.write_table(pa.table({"key.id": [1, 2], "challenger.a": [0.1, 0.3], "challenger.b": [0.9, 0.7]}), path)
-    profile = profile_answers(path, "binary", "challenger")
-    assert [column.name for column in profile.columns] == ["prediction.a", "prediction.b"]
-    assert profile.num_rows == 2
-    pq.write_table(pa.table({"challenger": [0.1, 0.3]}), path)
-    assert profile_answers(path, "regression", "challenger").columns[0].name == "prediction"
 
 
 def test_a_file_without_answers_is_refused_in_words(tmp_path: Path) -> None:

@@ -183,6 +183,26 @@ def test_a_class_that_only_the_truth_has_is_left_out_of_what_is_learnt() -> None
     )
 
 
+def test_classes_are_told_by_their_names_whatever_their_order() -> None:
+    window, source = _many(300, 1.0), _many(1000, 1.0, seed=1)
+    assert source.truth is not None
+    named = Answered(window.predicted, None, ("a", "b", "d"), 300, 0, 0)
+    known = Known(source.truth, source.predicted, classes=("a", "b", "d"))
+    probabilities = np.column_stack([source.predicted[:, [0, 1]], np.zeros(1000), source.predicted[:, 2]])
+    with_c = Known(np.array([0, 1, 3])[source.truth], probabilities, classes=("a", "b", "c", "d"))
+    turned = Known(2 - source.truth, source.predicted[:, ::-1], classes=("d", "b", "a"))
+    expected = estimate_window("multiclass", named, [known], [], SETTINGS)
+    for other in (with_c, turned):
+        assert estimate_window("multiclass", named, [other], [], SETTINGS) == expected
+
+
+def test_a_source_without_one_of_the_classes_gives_it_no_probability() -> None:
+    known = Known(np.array([0, 1, 1]), np.array([[0.5, 0.5], [0.2, 0.8], [0.3, 0.7]]), classes=("b", "c"))
+    found = known.aligned(("a", "c"), 2)
+    assert found.truth.tolist() == [1, 1]
+    assert found.predicted.tolist() == [[0.0, 0.8], [0.0, 0.7]]
+
+
 def test_the_same_rows_give_the_same_estimate_and_the_truth_is_not_looked_at() -> None:
     window, known = _binary(600, 1.0), [_known(_binary(500, 1.0, seed=1))]
     blind = Answered(window.predicted, None, (), 600, 0, 0)
