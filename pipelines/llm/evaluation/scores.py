@@ -79,7 +79,7 @@ def score_model(
     """Return a model's scores on every part, in order; the model is loaded only where a part was never scored.
 
     Args:
-        store: Where scores are kept, under `<model>/scores`.
+        store: Where scores are kept, under `<model>/item_scores`.
         model: The name of the spec.
         model_sha256: The hash of the weights.
         parts: What to score.
@@ -91,7 +91,7 @@ def score_model(
     loaded: LanguageModel | None = None
     found: list[Score] = []
     for part in parts:
-        key = f"{model}/scores/{part.sha256(model_sha256)}.parquet"
+        key = f"{model}/item_scores/{part.sha256(model_sha256)}.parquet"
         kept = _read(store, key)
         if kept is None:
             loaded = loaded or load()
