@@ -11,6 +11,7 @@ from pipelines.records import (
     Evaluation,
     Ingested,
     Judged,
+    Monitored,
     Packed,
     Promoted,
     Reconciled,
@@ -141,3 +142,9 @@ def _(record: ScoredShard) -> str:
 def _(record: Scored) -> str:
     rows = f"{record.num_rows:,} rows in {sum(one.role == 'champion' for one in record.partitions)} partitions"
     return f"{rows}, {len(record.new)} of them new, answered by version {record.champion_version}"
+
+
+@headline.register
+def _(record: Monitored) -> str:
+    windows = [key.split("/")[-2] for key in record.report_keys]
+    return f"{len(windows)} windows looked at as of {record.as_of}, the newest is {windows[-1]}"

@@ -1,4 +1,4 @@
-"""The steps of one run in their order, without Airflow: what `tandem run` and `tandem score` do."""
+"""The steps of one run in their order, without Airflow: what `tandem run`, `score` and `monitor` do."""
 
 from __future__ import annotations
 
@@ -66,6 +66,17 @@ def run_scoring(model: str, request: ScoreRequest) -> dict[str, Any]:
     shards = _mapped("score", model, [ingested, appointed], appointed["shards"])
     collected = run_step("collect", model, ingested, appointed, shards)
     return {"appoint": appointed, "ingest": ingested, "score": shards, "collect": collected}
+
+
+def run_monitoring(model: str, request: ScoreRequest) -> dict[str, Any]:
+    """Make the reports of the windows that are asked for, decide, and return what both steps left.
+
+    Raises:
+        MonitoringRefused: If no version serves, or nothing was ever scored.
+        Fault: If something outside is broken; running again goes on from what is stored.
+    """
+    monitored = run_step("monitor", model, request.to_dict())
+    return {"monitor": monitored, "decide": run_step("decide", model, monitored)}
 
 
 def _named(request: RunRequest) -> RunRequest:
