@@ -27,7 +27,8 @@ def train_dag(spec: ModelSpec) -> DAG:
         doc_md=documentation(spec),
     ) as dag:
         reconciled = StepOperator(task_id="reconcile")
-        begun = StepOperator(task_id="begin", asks=True).output
+        # as often as an outage may last: the requests of a retraining wait for the run that cannot say it began
+        begun = StepOperator(task_id="begin", asks=True, retries=50).output
         candidate = tuned(spec, begun) if isinstance(spec, LlmSpec) else searched(spec, begun)
         evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec, most_gpus=1))
         judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def test_a_verdict_is_never_retried_and_a_fault_is() -> None:
     for verdict in (QualityFailed("no"), GateFailed("no"), SpecError([])):
         assert policy.evaluate(verdict, 1, 2).action.value == "fail", verdict
     assert policy.evaluate(StoreError("gone"), 1, 2).action.value != "fail"
+
+
+def test_begin_outlasts_an_outage_of_hours_since_requests_wait_for_it() -> None:
+    task = _parse(ROOT)["train__flight_delay"].get_task("begin")
+    assert task.retries * task.retry_delay > timedelta(hours=3)
+    assert "plan" in task.downstream_task_ids
 
 
 def test_the_form_is_filled_with_the_spec_and_refuses_what_is_no_date() -> None:
