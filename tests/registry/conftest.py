@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipelines.records import LedgerEntry
 from pipelines.registry.ledger import append_entry, read_ledger
-from pipelines.store.base import Store
+from pipelines.spec.environment import StoreSettings
+from pipelines.store import Store, open_store
+from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
 
 
@@ -34,6 +37,17 @@ def _append(store: Store, version: int, model: str = "m", **changes: Any) -> Led
     entries = read_ledger(store, model)
     head = entries[-1].sha256 if entries else None
     return append_entry(store, model, head, **_entry_fields(version, **changes))
+
+
+@pytest.fixture(params=["memory", "files", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind; S3 is a real server."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "files":
+        return FileStore(tmp_path)
+    settings: StoreSettings = request.getfixturevalue("s3_settings")
+    return open_store(settings.model_copy(update={"uri": f"{settings.uri}/{tmp_path.name}"}))
 
 
 @pytest.fixture

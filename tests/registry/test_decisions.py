@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,10 +25,8 @@ from pipelines.registry.decisions import (
     walk_decisions,
 )
 from pipelines.registry.sealed import seal
-from pipelines.spec.environment import StoreSettings
-from pipelines.store import Store, open_store
+from pipelines.store import Store
 from pipelines.store.base import ObjectInfo
-from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
 
 
@@ -52,17 +49,6 @@ def ten() -> MemoryStore:
     for number in range(1, 11):
         _append(store, requests=("e",) if number == 5 else ())
     return store
-
-
-@pytest.fixture(params=["memory", "files", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind; S3 is a real server."""
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "files":
-        return FileStore(tmp_path)
-    settings: StoreSettings = request.getfixturevalue("s3_settings")
-    return open_store(settings.model_copy(update={"uri": f"{settings.uri}/{tmp_path.name}"}))
 
 
 def test_each_decision_follows_the_one_before_it_and_builds_on_its_state(store: Store) -> None:

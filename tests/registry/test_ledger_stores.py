@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,21 +9,7 @@ import pytest
 from pipelines.errors import IntegrityError, PromotionRefused
 from pipelines.records import LedgerEntry
 from pipelines.registry.ledger import append_entry, entry_key, read_ledger
-from pipelines.spec.environment import StoreSettings
-from pipelines.store import Store, open_store
-from pipelines.store.files import FileStore
-from pipelines.store.memory import MemoryStore
-
-
-@pytest.fixture(params=["memory", "files", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind; S3 is a real server."""
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "files":
-        return FileStore(tmp_path)
-    settings: StoreSettings = request.getfixturevalue("s3_settings")
-    return open_store(settings.model_copy(update={"uri": f"{settings.uri}/{tmp_path.name}"}))
+from pipelines.store import Store
 
 
 def test_entries_come_back_in_order(store: Store, append: Callable[..., LedgerEntry]) -> None:
