@@ -9,7 +9,9 @@ stored, and a replay that is started again goes on behind it.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +29,7 @@ from pipelines.monitoring.reasons import deciding_metric
 from pipelines.monitoring.replay import ReplayMonth, Score, summarize
 from pipelines.monitoring.replay_page import render_replay
 from pipelines.records import (
+    Candidate,
     Decided,
     Ingested,
     LedgerEntry,
@@ -189,14 +192,18 @@ class _Player:
             LOG.info("It was played before.")
             return
         model = self.context.spec.name
-        with AirflowApi(self.links["airflow_url"], self.links["user"], self.links["password"]) as api:
+        with (
+            ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
+            AirflowApi(self.links["airflow_url"], self.links["user"], self.links["password"]) as api,
+        ):
+            oracle = pool.submit(_oracle, model, self.first, window)  # meanwhile: Airflow's tasks mostly start
             for kind in ("score", "monitor", "train"):
                 wait_for_dag(api, f"{kind}__{model}")
                 api.unpause(f"{kind}__{model}")
             ingested, scored = self._score(api, window)
             report, decided = self._monitor(api, window)
             outcome = self._retrain(api, decided)
-        played = self._measured(window, ingested, scored, report, decided, outcome)
+            played = self._measured(window, ingested, scored, report, decided, outcome, oracle.result())
         self.context.store.put_if_absent(key, played.to_bytes())
 
     def replayed(self) -> Replayed:
@@ -260,16 +267,12 @@ class _Player:
         report: MonitoringReport,
         decided: Decided,
         outcome: str | None,
+        oracle: Candidate,
     ) -> ReplayMonth:
         context, metric = self.context, deciding_metric(self.context.spec)
         served = next(one for one in scored.partitions if one.name == window.name and one.role == "champion")
         rows = next(one for one in ingested.partitions if one.name == window.name)
         first = candidate_of(context.store, self.first, "Nothing was measured")
-        known = read_manifest(context.store, context.spec.name, first.snapshot_id).training.window
-        is_new = bounds(known)[1] != bounds(window.span)[0]  # else the first champion knows all that the oracle may
-        LOG.info("oracle       %s", f"trains on all rows before {window.start}" if is_new else "is the first champion")
-        past = Window(start=context.spec.schedule.data_start, end=window.begin)
-        oracle = train_oracle(context, past, _BY) if is_new else first
         values = measure_window(context, rows, metric, {"frozen": first, "oracle": oracle}, served)
         serving = champion_entry(read_ledger(context.store, context.spec.name))
         promoted = serving.version if serving and serving.version != scored.champion_version else None
@@ -285,8 +288,18 @@ class _Player:
             reason="; ".join(decided.reasons),
             retrained=outcome is not None,
             promoted_version=promoted if outcome == "success" else None,
-            is_oracle_retrained=is_new,
+            is_oracle_retrained=oracle != first,
         )
+
+
+def _oracle(model: str, first: LedgerEntry, window: PlayedWindow) -> Candidate:
+    """Return what is trained on all rows before a window: the first champion, where it was."""
+    context = _classic(model)
+    candidate = candidate_of(context.store, first, "Nothing was measured")
+    known = read_manifest(context.store, model, candidate.snapshot_id).training.window
+    if bounds(known)[1] == bounds(window.span)[0]:
+        return candidate
+    return train_oracle(context, Window(start=context.spec.schedule.data_start, end=window.begin), _BY)
 
 
 def _score(value: MetricValue) -> Score | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from pipelines.data.pages.addresses import report_url
+from pipelines.errors import RegistryError
 from pipelines.monitoring.policy import look, moment_of, next_start, text_of
 from pipelines.monitoring.reasons import Found, find_reason, request_for
 from pipelines.records import Decided, DecisionEntry, DecisionState, Monitored, MonitoringReport
 from pipelines.registry.decisions import append_decision, last_decision, state_after
 from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.registry.monitored import show_monitored
 from pipelines.steps.context import Context
 from pipelines.steps.gpu_hours import forecast_gpu_hours
 from pipelines.steps.monitoring import write_page
@@ -18,6 +22,7 @@ from pipelines.steps.request import request, sweep
 from pipelines.steps.watched import newest_reports, read_reports
 from pipelines.store.verified import read_record
 
+LOG = logging.getLogger(__name__)
 _BY = "monitoring"
 
 
@@ -49,7 +54,19 @@ def decide(context: Context, monitored: Monitored) -> Decided:
         if pending.run_id is not None:
             decided = pending
     decided = decided.model_copy(update={"replay": monitored.replay, "as_of": as_of})
-    return decided.model_copy(update={"report_key": write_page(context, monitored.replay, moment, decided)})
+    key = write_page(context, monitored.replay, moment, decided)
+    if monitored.replay is None:
+        _show(context, history, key)
+    return decided.model_copy(update={"report_key": key})
+
+
+def _show(context: Context, history: Sequence[MonitoringReport], key: str) -> None:
+    """Show the windows in MLflow; a decision does not wait for it."""
+    page = context.store.read(key).decode()
+    try:
+        show_monitored(context.environment, history, page, report_url(context.environment, key))
+    except RegistryError as error:
+        LOG.warning("%s", error)
 
 
 def _held(context: Context, kept: Context, moment: datetime) -> tuple[str, ...]:
