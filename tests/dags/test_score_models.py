@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -100,31 +97,3 @@ def test_a_refusal_is_never_retried_and_a_fault_is(models: Path) -> None:
     assert task.retries == 2
     assert task.retry_policy.evaluate(ScoringRefused("nobody"), 1, 2).action.value == "fail"
     assert task.retry_policy.evaluate(DataError("gone"), 1, 2).action.value != "fail"
-
-
-def test_a_broken_spec_shows_its_problems_and_leaves_the_others_alone(models: Path) -> None:
-    good = models / "flight_delay.yaml"
-    broken = good.read_text().replace("name: flight_delay", "name: broken").replace("task: binary", "task: binry")
-    good.with_name("broken.yaml").write_text(broken)
-    dags = _dags()
-    assert "broken spec" in dags["score__broken"].tags
-    assert "binry" in str(dags["score__broken"].doc_md)
-    assert "broken spec" not in dags["score__flight_delay"].tags
-
-
-def test_parsing_imports_no_heavy_library() -> None:
-    heavy = ["torch", "mlflow", "sklearn", "great_expectations", "duckdb", "pandas", "numpy", "pyarrow"]
-    code = f"import sys, score_models; print([name for name in {heavy} if name in sys.modules])"
-    paths = os.pathsep.join([str(ROOT / "dags"), str(ROOT / "plugins")])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
-
-
-def test_two_parses_serialize_alike_so_that_dag_versions_do_not_multiply() -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
-
-    first, second = (DagSerialization.to_dict(_dags()["score__flight_delay"]) for _ in range(2))
-    assert first == second
-    assert DagSerialization.from_dict(first).dag_id == "score__flight_delay"

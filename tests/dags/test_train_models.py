@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -106,33 +104,3 @@ def test_more_workers_make_more_mapped_tasks(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("  calibrate: true", "  calibrate: true\n  workers: 3"))
     search = _parse(root)["train__flight_delay"].get_task("search")
     assert search.expand_input.value["worker"] == [0, 1, 2]
-
-
-def test_a_broken_spec_shows_its_problems_and_leaves_the_others_alone(tmp_path: Path) -> None:
-    root = _spec_folder(tmp_path)
-    good = root / "config" / "models" / "flight_delay.yaml"
-    broken = good.with_name("broken.yaml")
-    text = good.read_text().replace("name: flight_delay", "name: broken")
-    broken.write_text(text.replace("task: binary", "task: binry"))
-    dags = _parse(root)
-    assert "broken spec" in dags["train__broken"].tags
-    assert "binry" in str(dags["train__broken"].doc_md)
-    assert "broken spec" not in dags["train__flight_delay"].tags
-
-
-def test_parsing_imports_no_heavy_library() -> None:
-    heavy = ["torch", "mlflow", "sklearn", "great_expectations", "duckdb", "pandas", "numpy", "pyarrow"]
-    code = f"import sys, train_models; print([name for name in {heavy} if name in sys.modules])"
-    paths = os.pathsep.join([str(ROOT / "dags"), str(ROOT / "plugins")])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
-
-
-def test_two_parses_serialize_alike_so_that_dag_versions_do_not_multiply() -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
-
-    first, second = (DagSerialization.to_dict(_parse(ROOT)["train__flight_delay"]) for _ in range(2))
-    assert first == second
-    assert DagSerialization.from_dict(first).dag_id == "train__flight_delay"
