@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -61,9 +61,14 @@ def candidate_of(store: Store, entry: LedgerEntry, outcome: str) -> Candidate:
         return candidate
 
 
+def whole_champion(entry: LedgerEntry, outcome: str = NOT_JUDGED) -> AbstractContextManager[None]:
+    """Say of anything of the champion that is gone or altered that it is the champion's; see `whole_version`."""
+    return whole_version(f"{entry.model}: champion version {entry.version} (ledger entry {entry.seq})", outcome)
+
+
 @contextmanager
-def whole_champion(entry: LedgerEntry, outcome: str = NOT_JUDGED) -> Iterator[None]:
-    """Say of anything of the champion that is gone or altered that it is the champion's, and what can be done.
+def whole_version(version: str, outcome: str) -> Iterator[None]:
+    """Say of anything that is gone or altered which version it belongs to, what came of it, and what can be done.
 
     Raises:
         IntegrityError: In place of `ObjectMissing` and `IntegrityError` of what is read within.
@@ -72,6 +77,5 @@ def whole_champion(entry: LedgerEntry, outcome: str = NOT_JUDGED) -> Iterator[No
         yield
     except (ObjectMissing, IntegrityError) as error:
         raise IntegrityError(
-            f"{entry.model}: champion version {entry.version} (ledger entry {entry.seq}) is not whole: {error} "
-            f"{outcome}; put the object back, or roll back to a whole version."
+            f"{version} is not whole: {error} {outcome}; put the object back, or roll back to a whole version."
         ) from error

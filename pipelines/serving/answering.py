@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import pyarrow as pa
 
-from pipelines.errors import IntegrityError, ObjectMissing
 from pipelines.records import Appointee
+from pipelines.registry.champion import whole_version
 
 
 class Answerer(Protocol):
@@ -30,17 +30,6 @@ class Answerer(Protocol):
         ...
 
 
-@contextmanager
-def whole(model: str, appointee: Appointee) -> Iterator[None]:
-    """Say of anything that is gone or altered which version it belongs to, and what can be done.
-
-    Raises:
-        IntegrityError: In place of `ObjectMissing` and `IntegrityError` of what is read within.
-    """
-    try:
-        yield
-    except (ObjectMissing, IntegrityError) as error:
-        raise IntegrityError(
-            f"{model}: version {appointee.version} is not whole: {error} Nothing was scored by it; put the object "
-            "back, or roll back to a whole version."
-        ) from error
+def whole(model: str, appointee: Appointee) -> AbstractContextManager[None]:
+    """Say of anything that is gone or altered which version it belongs to; see `whole_version`."""
+    return whole_version(f"{model}: version {appointee.version}", "Nothing was scored by it")
