@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def test_its_champion_is_explained_and_answers(workplace: Any, killed: dict[str,
     assert workplace.answer("ledger", "helper", "--verify")["verified"]
 
 
+def test_the_next_plan_shows_how_the_last_forecast_did(workplace: Any, killed: dict[str, Any]) -> None:
+    forecasts = workplace.answer("plan", "helper")["forecasts"]
+    (training,) = forecasts["trainings"]
+    assert (training["version"], training["world_size"]) == (1, 2)
+    assert abs(training["memory_error"]) == forecasts["median_memory_error"] < 0.5
+    assert training["step_seconds"] > 0
+    assert forecasts["problems"] == []
+
+
 def test_an_altered_byte_of_the_weights_is_named_and_nothing_verifies(workplace: Any, killed: dict[str, Any]) -> None:
     (weights,) = (workplace.home / "store" / "helper" / "models").glob("*/model.safetensors")
     good = weights.read_bytes()
@@ -91,7 +101,19 @@ def test_corpus_reports_are_linked_from_their_tasks(workplace: Any, killed: dict
         assert f"/tandem/reports/train__helper/{kind}/" in buttons["Corpus report"]
 
 
-def test_a_training_that_ruins_the_model_is_red_and_promotes_nothing(workplace: Any) -> None:
+def test_a_training_that_ruins_the_model_is_refused_and_promotes_nothing(
+    workplace: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("ruined")
+    done = workplace.tandem("run", "forgetful", "--json", home=home)
+    assert done.returncode == Refused.exit_code, done.stderr
+    assert json.loads(done.stdout)["error"] in {"TrainingDiverged", "GateFailed"}
+    assert workplace.answer("ledger", "forgetful", home=home)["entries"] == []
+    assert not list(Path(home, "store", "forgetful", "ledger").glob("*.json"))
+
+
+@pytest.mark.slow
+def test_a_training_that_ruins_the_model_is_red_in_airflow_too(workplace: Any) -> None:
     with pytest.raises(Refused):
         run_dag("forgetful", workplace.links)
     (run_id,) = workplace.api.run_ids("train__forgetful")
