@@ -48,6 +48,8 @@ def _training_says(training: Training) -> dict[str, Any]:
         "best_step": training.best_step,
         "base_loss": training.base_loss,
         "best_loss": training.best_loss,
+        "base_general_loss": training.base_general_loss,
+        "best_general_loss": training.best_general_loss,
         "resumed_from": training.resumed_from,
         "peak_bytes": training.peak_bytes,
         "forecast_bytes": training.forecast_bytes,
