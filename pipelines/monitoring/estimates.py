@@ -34,6 +34,7 @@ from pipelines.spec.training import Task
 from pipelines.spec.watching import Performance
 
 CALIBRATIONS = 60  # drawn anew
+AT_ONCE = 10  # of them: a metric sorts the rows once for all
 DRAWS = 5  # of rows and labels, for each of them
 MOST_DRAWN_NUMBERS = 20_000  # rows times classes; of more rows a sample is drawn, and its spread narrowed
 
@@ -99,12 +100,14 @@ def _spreads(
     few, narrowing = _few(served, generator)
     middle = _expected(metrics, few, calibrated(few, _best(sources)))
     found: dict[str, list[Array]] = {metric.name: [] for metric in metrics}
-    for number in range(CALIBRATIONS):
-        calibrator = _redrawn(sources[number % len(sources)], generator) if sources else None
-        expected = _by_class(calibrated(few, calibrator))
+    for start in range(0, CALIBRATIONS, AT_ONCE):
+        chosen = [sources[number % len(sources)] for number in range(start, start + AT_ONCE)] if sources else []
+        calibrators = [_redrawn(source, generator) for source in chosen] or [None] * AT_ONCE
+        expected = np.concatenate([_by_class(calibrated(few, calibrator)) for calibrator in calibrators])
         drawn = generator.poisson(np.repeat(expected, DRAWS, axis=0))
         for name, values in _weighted(metrics, few, np.concatenate([expected, drawn])).items():
-            found[name].append(values[0] - middle[name] + (values[1:] - values[0]) * narrowing)
+            means, each = values[:AT_ONCE], values[AT_ONCE:].reshape(AT_ONCE, DRAWS)
+            found[name].append((means[:, None] - middle[name] + (each - means[:, None]) * narrowing).ravel())
     return {name: np.concatenate(values) for name, values in found.items()}
 
 

@@ -10,6 +10,8 @@ Each row that was scored gets one label at most, whatever was delivered how ofte
                                    newer delivery says one thing
     a label for a row that was     it is counted, and used once the row is scored
       never scored
+    labels without keys, in a      they are counted as `unplaced` and not used: which row is whose cannot be told
+      file with other rows
     two scored rows of one key     the first one's prediction is held to the label; the others are `doubled`
 
 The join runs in DuckDB, which spills to disk: memory does not grow with the rows.
@@ -43,7 +45,8 @@ class LabelCounts(Record):
     """What became of the rows of one scored file, and of the labels; every scored row is in exactly one of the first.
 
     `num_scored` is the sum of `num_labelled`, `num_waiting`, `num_contradicting` and `num_doubled`. `num_corrected` are
-    labelled rows that had another label before. `num_never_scored` counts keys with a label but without a scored row.
+    labelled rows that had another label before. `num_never_scored` counts keys with a label but without a scored row,
+    `num_unplaced` labels that came without keys in a file that has not as many rows as were scored.
     """
 
     num_scored: int
@@ -53,6 +56,7 @@ class LabelCounts(Record):
     num_doubled: int
     num_corrected: int
     num_never_scored: int
+    num_unplaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,7 @@ def join_labels(
         scored: Parquet with the key columns, `row` and whatever was predicted.
         deliveries: Labels in the order in which they arrived, the oldest first. There may be none.
         key_columns: What tells rows apart. Where there are none, a label belongs to the row of the same number: in a
-            column `row`, or else the row's place in its file, which must then hold the rows that were scored, in
-            their order.
+            column `row`, or else the row's place in its file, where that has as many rows as were scored.
         target: The column of the labels.
         folder: Takes the file, and what does not fit into memory.
 
@@ -102,14 +105,20 @@ def join_labels(
         connection.execute(
             f"CREATE TABLE labels AS SELECT {names}, 0 AS delivery, NULL::{label} AS label FROM scored LIMIT 0"
         )
+        num_unplaced, num_scored = 0, pq.read_metadata(scored).num_rows
         for (number, path), found in zip(paths, schemas, strict=True):
+            if not key_columns and ROW not in found.names and pq.read_metadata(path).num_rows != num_scored:
+                num_unplaced += _numbers(
+                    connection, f"SELECT count(*) FROM {_rows(path)} WHERE {_says(found, target)}"
+                )[0]
+                continue
             parts = ", ".join(_cast(found, key, casts[key]) for key in keys)
             value = _cast(found, target, label)
             connection.execute(
                 f"INSERT INTO labels SELECT {parts}, {number}, {value} FROM {_rows(path)} WHERE {_says(found, target)}"
             )
         _decide(connection, names, keys)
-        counts = _count(connection, len(keys))
+        counts = _count(connection, num_unplaced)
         path = folder / f"{scored.stem}.labelled.parquet"
         _write(connection, scored, schema, path)
     return Labelled(path, counts)
@@ -131,7 +140,7 @@ def _decide(connection: duckdb.DuckDBPyConnection, names: str, keys: Sequence[st
     )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, num_keys: int) -> LabelCounts:
+def _count(connection: duckdb.DuckDBPyConnection, num_unplaced: int) -> LabelCounts:
     num_scored, num_keys = _numbers(connection, "SELECT coalesce(sum(copies), 0), count(*) FROM scored")
     labelled, doubtful, corrected, elsewhere = _numbers(
         connection,
@@ -148,6 +157,7 @@ def _count(connection: duckdb.DuckDBPyConnection, num_keys: int) -> LabelCounts:
         num_doubled=num_scored - num_keys,
         num_corrected=corrected,
         num_never_scored=elsewhere,
+        num_unplaced=num_unplaced,
     )
 
 

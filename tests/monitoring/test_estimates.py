@@ -54,14 +54,14 @@ def _by_metric(values: tuple[PerformanceValue, ...]) -> dict[str, PerformanceVal
 
 
 def _measured(task: Any, answered: Answered) -> dict[str, PerformanceValue]:
-    return _by_metric(measure_window(task, answered, [], SETTINGS, 100))
+    return _by_metric(measure_window(task, answered, [], SETTINGS, 2))
 
 
 @pytest.mark.parametrize(
     ("task", "window", "holdout"),
     [
-        ("binary", _binary(6000, 1.5, seed=1), _binary(4000, 1.0, seed=2)),
-        ("multiclass", _many(6000, 0.5, seed=1), _many(4000, 1.0, seed=2)),
+        ("binary", _binary(5000, 1.5, seed=1), _binary(5000, 1.0, seed=2)),
+        ("multiclass", _many(2500, 0.5, seed=1), _many(2000, 1.0, seed=2)),
     ],
 )
 def test_every_metric_of_easier_rows_is_foretold(task: Any, window: Answered, holdout: Answered) -> None:
@@ -70,13 +70,13 @@ def test_every_metric_of_easier_rows_is_foretold(task: Any, window: Answered, ho
     truth, was = _measured(task, window), _measured(task, holdout)
     for metric, value in found.items():
         assert value.source == "estimated"
-        assert value.value == pytest.approx(truth[metric].value, abs=0.025)
+        assert value.value == pytest.approx(truth[metric].value, abs=0.04)
         assert value.low <= truth[metric].value <= value.high
         assert abs(value.value - truth[metric].value) < abs(was[metric].value - truth[metric].value)
 
 
 def test_probabilities_that_are_too_bold_are_not_believed() -> None:
-    holdout, window = _bold(_binary(4000, 1.0), 3.0), _bold(_binary(6000, 1.0, seed=1), 3.0)
+    holdout, window = _bold(_binary(2000, 1.0), 3.0), _bold(_binary(3000, 1.0, seed=1), 3.0)
     truth = _measured("binary", window)
     believed = _by_metric(estimate_window("binary", window, [], [], SETTINGS))
     corrected = _by_metric(estimate_window("binary", window, [_known(holdout)], [], SETTINGS))
@@ -87,8 +87,8 @@ def test_probabilities_that_are_too_bold_are_not_believed() -> None:
 
 def test_the_truth_lies_in_its_interval_about_as_often_as_it_should() -> None:
     inside = []
-    for seed in range(40):
-        holdout, window = _binary(800, 1.0, seed=seed), _binary(600, 1.2, seed=seed + 1000)
+    for seed in range(25):
+        holdout, window = _binary(400, 1.0, seed=seed), _binary(300, 1.2, seed=seed + 1000)
         found = _by_metric(estimate_window("binary", window, [_known(holdout)], [], SETTINGS, seed=seed))
         truth = _measured("binary", window)
         inside += [found[name].low <= truth[name].value <= found[name].high for name in ("roc_auc", "brier")]
@@ -215,7 +215,7 @@ def test_the_interval_of_very_many_rows_is_narrower() -> None:
     known = [_known(_binary(5000, 1.0, seed=1))]
     few, many = (
         _by_metric(estimate_window("binary", _binary(num_rows, 1.0), known, [], SETTINGS))["roc_auc"]
-        for num_rows in (1000, 60_000)
+        for num_rows in (1000, 30_000)
     )
     assert many.high - many.low < 0.5 * (few.high - few.low)
     assert many.low < many.value < many.high

@@ -175,6 +175,15 @@ def test_without_keys_a_label_belongs_to_the_row_of_its_number(desk: Desk) -> No
     assert (counts.num_doubled, counts.num_never_scored) == (0, 1)
 
 
+def test_without_keys_a_file_with_other_rows_is_counted_and_not_used(desk: Desk) -> None:
+    scored = desk.scored([5, 6, 7])
+    shifted = desk.file({"late": pa.array([False, True, True, None])})
+    table, counts = desk.join(scored, [shifted], keys=[])
+    assert table.num_rows == 0
+    assert (counts.num_unplaced, counts.num_waiting, counts.num_never_scored) == (3, 3, 0)
+    assert _is_whole(counts)
+
+
 def test_labels_of_other_types_are_made_alike(desk: Desk) -> None:
     older, newer = desk.delivered([(1, 0), (2, 1)], pa.int8()), desk.delivered([(1, 1.0)], pa.float64())
     table, counts = desk.join(desk.scored([1, 2]), older, newer)

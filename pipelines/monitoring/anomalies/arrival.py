@@ -130,6 +130,12 @@ def odd_labels(counts: LabelCounts, num_unknown: int) -> list[Anomaly]:
             "have a label and were never scored",
             "they count once scored",
         ),
+        (
+            "unplaced_labels",
+            counts.num_unplaced,
+            "have a label but no key, and came with other rows than were scored",
+            "they were not used; name the source's key_columns in the spec",
+        ),
         ("unknown_labels", num_unknown, "have a label that is no class of the model", "they were not measured"),
     )
     return [
