@@ -24,10 +24,11 @@ def scores_asset(model: str) -> Asset:
 
 
 def window_fields(spec: ModelSpec) -> dict[str, Param]:
-    """Return the fields of the form; without a start, a window begins where the spec's training data ends."""
+    """Return the fields of the form; a window begins where the training data ends, or by `window_days`."""
     date = {"type": ["null", "string"], "format": "date", "section": "Window"}
+    start = None if spec.scoring.window_days else spec.schedule.data_end
     window = {
-        "data_start": Param(spec.schedule.data_end, title="From", description_md="First day of the rows.", **date),
+        "data_start": Param(start, title="From", description_md="First day of the rows.", **date),
         "data_end": Param(None, title="Until", description_md="First day after; all there are where left out.", **date),
     }
     return {**(window if spec.source.time_column else {}), **moment_fields()}

@@ -19,7 +19,7 @@ def add_commands(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Add `score`, `monitor` and `replay` to the command line."""
     score = commands.add_parser("score", parents=[shared], help="let the champion answer new rows, without Airflow")
     score.add_argument("model", metavar="MODEL")
-    score.add_argument("--start", metavar="DATE", help="first day; the end of the spec's training data where left out")
+    score.add_argument("--start", metavar="DATE", help="first day; what the spec says where left out")
     score.add_argument("--end", metavar="DATE", help="first day after the rows; all there are where left out")
     score.add_argument("--as-of", metavar="TIME", help="the moment that the run is about, ISO 8601; now where left out")
     score.set_defaults(run=run_score, show=show_score)
@@ -44,7 +44,9 @@ def run_score(options: argparse.Namespace) -> Any:
     """Run every step of one scoring here and now."""
     from pipelines.steps.loop import run_scoring
 
-    window = Window(start=options.start or load_model(options.model).schedule.data_end, end=options.end)
+    spec = load_model(options.model)
+    start = None if spec.scoring.window_days else spec.schedule.data_end
+    window = Window(start=options.start or start, end=options.end)
     request = ScoreRequest(window=window, as_of=options.as_of, by=getpass.getuser())
     return run_scoring(options.model, request)["collect"]
 

@@ -45,6 +45,11 @@ def _schedule(spec: ModelSpec) -> Iterator[Inconsistency]:
     ):
         if cron is not None and (reason := _cron_problem(cron)):
             yield Inconsistency((section, "cron"), repr(cron), reason)
+    if spec.scoring.window_days is not None and spec.source.time_column is None:
+        found = repr(spec.scoring.window_days)
+        yield Inconsistency(
+            ("scoring", "window_days"), found, "only with 'source.time_column', which tells a row's time"
+        )
     times = {key: _instant(getattr(schedule, key)) for key in ("data_start", "data_end")}
     for key, time in times.items():
         if time is None and (text := getattr(schedule, key)) is not None:

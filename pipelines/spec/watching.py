@@ -14,6 +14,11 @@ class Scoring(Section):
     """When the champion answers new rows, and on how many workers."""
 
     cron: str | None = Field(None, description="Cron expression in UTC; without it scoring starts only when asked.")
+    window_days: float | None = Field(
+        None,
+        gt=0,
+        description="Rows of this many days, whole partitions; all since the training data where left out.",
+    )
     shards: int = Field(1, ge=1, le=256, description="Mapped tasks that the partitions of one run are spread over.")
     batch_rows: int = Field(65_536, ge=1, le=10_000_000, description="Rows held in memory at once.")
     canary_share: float = Field(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from pipelines.errors import ScoringRefused, UsageError
+from pipelines.errors import ScoringRefused
 from pipelines.records import Appointed, Appointee, LedgerEntry, ScoreRequest
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.serving.windows import moment
 from pipelines.steps.context import Context
 
 NOT_SCORED = "Nothing was scored"
@@ -36,7 +35,7 @@ def appoint(context: Context, request: ScoreRequest) -> Appointed:
     share = spec.scoring.canary_share
     return Appointed(
         model=spec.name,
-        requested_at=moment(request.as_of),
+        requested_at=moment(request.as_of).isoformat(),
         champion=Appointee(
             version=entry.version,
             ledger_sha256=entry.sha256,
@@ -48,27 +47,6 @@ def appoint(context: Context, request: ScoreRequest) -> Appointed:
         canary_share=share,
         shards=spec.scoring.shards,
     )
-
-
-def moment(as_of: str | None) -> str:
-    """Return a moment as ISO 8601 in UTC; the present for None, and UTC where it names no zone.
-
-    >>> moment("2013-05-01T02:00:00+02:00")
-    '2013-05-01T00:00:00+00:00'
-
-    Raises:
-        UsageError: If it is no time.
-    """
-    if as_of is None:
-        return datetime.now(UTC).isoformat()
-    try:
-        found = datetime.fromisoformat(as_of)
-    except ValueError as error:
-        raise UsageError(
-            f"The moment that the run is about is {as_of!r}; allowed is an ISO 8601 time such as "
-            f"2013-05-01T00:00:00Z. {NOT_SCORED}."
-        ) from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def _canary(context: Context, entries: list[LedgerEntry]) -> Appointee | None:

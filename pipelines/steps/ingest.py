@@ -8,6 +8,7 @@ from pipelines.data.partitions import write_partitions
 from pipelines.data.sources import described_source, open_source
 from pipelines.errors import NoRows
 from pipelines.records import Ingested, RunRequest, ScoreRequest, Window
+from pipelines.serving.windows import scored_window
 from pipelines.spec import LlmSpec, ModelSpec
 from pipelines.spec.source import FilesSource, Source
 from pipelines.steps.context import Context
@@ -19,7 +20,8 @@ def ingest(context: Context, request: RunRequest | ScoreRequest) -> Ingested:
     """Write the rows of the window that is asked for to partitions.
 
     To train, a bound that is not given comes from the spec, the labels must be there, and a window without rows is an
-    error. To score, a bound that is not given is open, the labels may come later, and a window may be empty.
+    error. To score, a bound that is not given is open, but for the spec's `window_days`; the labels may come later, and
+    a window may be empty.
 
     Raises:
         UsageError: If the window or the source's settings cannot be right.
@@ -30,14 +32,15 @@ def ingest(context: Context, request: RunRequest | ScoreRequest) -> Ingested:
         schedule, window = context.spec.schedule, request.window
         window = Window(start=window.start or schedule.data_start, end=window.end or schedule.data_end)
         return _ingested(context, window, list(context.spec.source_columns))
+    window = scored_window(context.spec, request)
     try:
-        return _ingested(context, request.window, list(context.spec.answered_columns))
+        return _ingested(context, window, list(context.spec.answered_columns))
     except NoRows as error:
         LOG.warning("%s", error)
         source = described_source(context.spec.source)
         return Ingested(
             model=context.spec.name,
-            window=request.window,
+            window=window,
             source=source,
             partitions=(),
             new=(),

@@ -209,7 +209,9 @@ def test_a_contradiction_is_told_with_what_would_be_right(changes: dict, expecte
 
 def test_without_a_time_column_nothing_may_go_by_time() -> None:
     changes = {"source": {"time_column": None}, "training": {"folds": "time"}, "schedule": {"data_start": "2013-01-01"}}
+    changes |= {"scoring": {"window_days": 7}}
     assert [key for key, _, _ in found(**changes)] == [
+        "scoring.window_days",
         "schedule.data_start",
         "source.partition_by",
         "holdout.by",
