@@ -19,6 +19,7 @@ from pipelines.data.sketches import FrequentSketch
 SMALLEST_SHARE = 0.01  # rarer categories are one rest: three times what a sketch may miscount, and no matter of chance
 SMALLEST_EXPECTED = 5.0  # rows, for chi-square to be what it is called
 _SMALLEST_PSI_SHARE = 1e-4  # keeps the logarithm finite when a bin is empty
+_TINY = 1e-300  # the error of a category that holds no row or all of them is 0
 _DECILES = np.arange(1, 10) / 10
 
 Floats = npt.NDArray[np.float64]
@@ -67,7 +68,8 @@ def numbers_apart(reference: ColumnProfile, new: ColumnProfile, left: QuantileSu
 def categories_apart(reference: ColumnProfile, new: ColumnProfile) -> Apart:
     """Return the total variation of categories, those that hold less than `SMALLEST_SHARE` on both sides as one rest.
 
-    The p-value is that of Pearson's chi-square of both rows of counts. Where a sketch does not know a count exactly,
+    What many categories differ by in few rows, by chance alone, is taken off: see `total_variation`. The p-value is
+    that of Pearson's chi-square of both rows of counts. Where a sketch does not know a count exactly,
     only what lies surely between the two sides counts.
 
     Args:
@@ -83,9 +85,29 @@ def categories_apart(reference: ColumnProfile, new: ColumnProfile) -> Apart:
     (low, high), (new_low, new_high) = left.table(common), right.table(common)
     middle, new_middle = (low + high) / 2, (new_low + new_high) / 2
     surely = np.maximum(np.maximum(low - new_high, new_low - high), 0.0)
-    distance = float(np.abs(middle - new_middle).sum() / 2)
+    distance = total_variation(middle, new_middle, reference.num_rows, new.num_rows)
     p_value = _chi_square(surely, middle, new_middle, reference.num_rows, new.num_rows)
     return Apart(distance, stability_index(middle, new_middle), p_value)
+
+
+def total_variation(reference: Floats, new: Floats, num_reference_rows: int, num_rows: int) -> float:
+    """Return half the sum of the differences between shares, each less what it would be by chance, shape (k,) both.
+
+    Of equal samples of few rows each category's share differs by about its standard error, and a hundred of these add
+    up to a distance. So from a difference of z standard errors `2 / sqrt(pi) * exp(-z * z / 2)` of them are taken off:
+    nothing from what is clearly different, and on average just as much as there is where nothing differs. Bergsma (A
+    bias-correction for Cramér's V, Journal of the Korean Statistical Society 42, 2013) corrects a like distance alike.
+
+    >>> round(total_variation(np.array([0.5, 0.5]), np.array([0.2, 0.8]), 1_000, 1_000), 6)
+    0.3
+    >>> total_variation(np.array([0.5, 0.5]), np.array([0.45, 0.55]), 100, 100)
+    0.0
+    """
+    pooled = (num_reference_rows * reference + num_rows * new) / (num_reference_rows + num_rows)
+    error = np.sqrt(np.clip(pooled * (1 - pooled), 0, None) / _effective_rows(num_reference_rows, num_rows))
+    apart = np.abs(reference - new)
+    by_chance = 2 / np.sqrt(np.pi) * error * np.exp(-((apart / np.maximum(error, _TINY)) ** 2) / 2)
+    return max(float((apart - by_chance).sum() / 2), 0.0)
 
 
 def stability_index(reference: Floats, new: Floats) -> float:

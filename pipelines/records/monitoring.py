@@ -96,8 +96,9 @@ class Scored(Record):
 class ColumnDrift(Record):
     """How far one column of the new rows is from the reference.
 
-    `distance` is the effect size: Kolmogorov-Smirnov distance of numbers and times, total variation of categories,
-    both from 0 to 1; None where one side has no value. `psi` is shown and decides nothing. `q_value` is the p-value
+    `distance` is the effect size: Kolmogorov-Smirnov distance of numbers and times (of texts that are mostly distinct,
+    of their lengths), total variation of categories less what is there by chance, both from 0 to 1, what is missing
+    among the values; None where one side has no value. `psi` is shown and decides nothing. `q_value` is the p-value
     after Benjamini and Hochberg over all columns. `drifted`: far and significant in this window. `persistent`: in as
     many of the last windows as the spec asks for. `weight` is the share of the champion's feature importance.
     `usual_distance` is the largest distance of one of the training's own partitions from the others, such as that of

@@ -12,12 +12,16 @@ rows a day. On a few windows the rules are compared with the shipped code and wi
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import multiprocessing
+import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +155,7 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help="3 years of 1,000 rows a day")
     options = parser.parse_args()
     years = 3 if options.small else options.years
-    flights = Flights(pq.read_table(write_rows(bench_folder() / "drift", 1, small=False)))
+    flights = read()
     validate(flights, 1_000)
     ok = True
     for num_rows in (1_000,) if options.small else (1_000, 10_000):
@@ -178,16 +182,28 @@ def simulate(flights: Flights, num_rows: int, years: int) -> tuple[dict[str, lis
     missing = {name: flights.table[name].null_count / flights.table.num_rows for name in flights.shifts}
     requests: dict[str, list[int]] = defaultdict(list)
     seen: dict[str, dict[str, float]] = {rule: defaultdict(float) for rule in RULES}
-    for number in range(years):
-        year = Year(flights, num_rows, number)
-        for rule, says in RULES.items():
-            requests[rule].append(int(says(year.usual).sum()))
-        for place, column in enumerate(flights.columns):
-            if missing.get(column.name, 1.0) <= MOST_MISSING:
-                mixed = year.before.with_column(place, year.after)
-                for rule, says in RULES.items():
-                    seen[rule][column.name] += bool(says(mixed).any()) / years
-    return requests, seen
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for usual, before, after in pool.map(simulate_year, [num_rows] * years, range(years)):
+            for rule, says in RULES.items():
+                requests[rule].append(int(says(usual).sum()))
+            for place, column in enumerate(flights.columns):
+                if missing.get(column.name, 1.0) <= MOST_MISSING:
+                    mixed = before.with_column(place, after)
+                    for rule, says in RULES.items():
+                        seen[rule][column.name] += float(says(mixed).any())
+    return requests, {rule: {name: count / years for name, count in found.items()} for rule, found in seen.items()}
+
+
+def simulate_year(num_rows: int, number: int) -> tuple[Flags, Flags, Flags]:
+    """Return what is said of a year's days, of three more, and of these three with each number shifted."""
+    year = Year(read(), num_rows, number)
+    return year.usual, year.before, year.after
+
+
+@functools.cache
+def read() -> Flights:
+    """Return the flights; each process reads them once."""
+    return Flights(pq.read_table(write_rows(bench_folder() / "drift", 1, small=False)))
 
 
 def validate(flights: Flights, num_rows: int) -> None:

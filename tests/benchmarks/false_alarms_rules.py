@@ -49,7 +49,10 @@ def ours(column: Column, reference: Counts, windows: Counts) -> tuple[Floats, Fl
     used = expected > 1e-12
     statistic = effective * np.divide(apart**2, expected, out=np.zeros_like(apart), where=used).sum(axis=1)
     degrees = np.maximum(used.sum(axis=1) - 1, 1)
-    return np.abs(left - right).sum(axis=1) / 2, special.chdtrc(degrees, statistic)
+    error = np.sqrt(np.clip(pooled * (1 - pooled), 0, None) / effective)
+    gap = np.abs(left - right)
+    by_chance = 2 / np.sqrt(np.pi) * error * np.exp(-((gap / np.maximum(error, 1e-300)) ** 2) / 2)
+    return np.maximum((gap - by_chance).sum(axis=1) / 2, 0.0), special.chdtrc(degrees, statistic)
 
 
 def q_values(p_values: Floats) -> Floats:
