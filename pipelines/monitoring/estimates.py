@@ -36,6 +36,7 @@ from pipelines.spec.watching import Performance
 CALIBRATIONS = 60  # drawn anew
 AT_ONCE = 10  # of them: a metric sorts the rows once for all
 DRAWS = 5  # of rows and labels, for each of them
+PROBABILITY_TOLERANCE = 1e-3  # by which the metrics let a row's sum miss 1
 MOST_DRAWN_NUMBERS = 20_000  # rows times classes; of more rows a sample is drawn, and its spread narrowed
 
 
@@ -54,13 +55,13 @@ def estimate_window(
         answered: The rows; their truth is not looked at.
         known: The champion's answers on rows with a truth: on its holdout first, then in the windows that have labels,
             the newest last. Those with fewer than `FEWEST_KNOWN_ROWS` rows or a single class are left out; without any,
-            the served probabilities are believed as they are.
+            the served probabilities are believed as they are. Of answers that are no probabilities nothing is told.
         references: The champion's figures on its holdout.
         settings: When a figure counts as dropped.
         seed: Of all that is drawn.
     """
     served = answered.predicted
-    if len(served) < 2:
+    if len(served) < 2 or not _are_probabilities(served):
         nothing = np.nan, (np.nan, np.nan)
         return tuple(
             performance_value(one.name, "estimated", *nothing, len(served), references, settings)
@@ -76,6 +77,10 @@ def estimate_window(
         )
         for metric, value in values.items()
     )
+
+
+def _are_probabilities(served: Array) -> bool:
+    return bool(served.min() >= 0 and np.abs(served.sum(axis=1) - 1).max() <= PROBABILITY_TOLERANCE)
 
 
 def _expected(metrics: Sequence[Metric], served: Array, meaning: Array) -> dict[str, float]:

@@ -138,6 +138,13 @@ def test_of_no_row_or_one_nothing_is_told(task: Any, num_rows: int) -> None:
         assert (value.value, value.low, value.dropped, value.num_rows) == (None, None, False, num_rows)
 
 
+@pytest.mark.parametrize("row", [[1.5, -0.5], [0.5, 0.7]])
+def test_of_answers_that_are_no_probabilities_nothing_is_told(row: list[float]) -> None:
+    window = _answered([[0.4, 0.6]] * 300 + [row])
+    for known in ([], [_known(_binary(500, 1.0))]):
+        assert all(value.value is None for value in estimate_window("binary", window, known, [], SETTINGS))
+
+
 def test_constant_answers_rank_nothing() -> None:
     window = _answered([[0.7, 0.3]] * 500)
     found = _by_metric(estimate_window("binary", window, [_known(_binary(500, 1.0))], [], SETTINGS))

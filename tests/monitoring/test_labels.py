@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.errors import DataError
 from pipelines.monitoring.labels import LabelCounts, join_labels
@@ -195,6 +198,36 @@ def test_the_same_files_give_the_same_bytes(desk: Desk) -> None:
     scored, labels = desk.scored(range(5000)), desk.delivered([(flight, flight % 3 == 0) for flight in range(5000)])
     first = join_labels(scored, [labels], KEYS, "late", desk.folder).path.read_bytes()
     assert join_labels(scored, [labels], KEYS, "late", desk.folder).path.read_bytes() == first
+
+
+LABELS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([True, False, None])), max_size=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(flights=st.lists(st.integers(0, 3), max_size=5), deliveries=st.lists(LABELS, max_size=4))
+def test_whatever_is_delivered_the_rows_get_what_the_rules_in_words_give_them(
+    flights: list[int], deliveries: list[list[tuple[int, bool | None]]]
+) -> None:
+    said: dict[int, list[set[bool]]] = {}
+    for delivery in deliveries:
+        for flight in {flight for flight, label in delivery if label is not None}:
+            said.setdefault(flight, []).append({label for key, label in delivery if key == flight} - {None})
+    settled = {flight: next(iter(labels[-1])) for flight, labels in said.items() if len(labels[-1]) == 1}
+    firsts = {flight: flights.index(flight) for flight in flights}
+    sure = {flight: [labels for labels in said[flight] if len(labels) == 1] for flight in settled}
+
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        table, counts = desk.join(desk.scored(flights), *[desk.delivered(delivery) for delivery in deliveries])
+        rows = dict(zip(table.column("row").to_pylist(), table.column("truth").to_pylist(), strict=True))
+
+    assert rows == {row: settled[flight] for flight, row in firsts.items() if flight in settled}
+    assert list(rows) == sorted(rows)
+    assert counts.num_contradicting == len((said.keys() - settled.keys()) & firsts.keys())
+    assert counts.num_never_scored == len(said.keys() - firsts.keys())
+    assert counts.num_doubled == len(flights) - len(firsts)
+    assert counts.num_corrected == sum({True} in sure[key] and {False} in sure[key] for key in settled.keys() & firsts)
+    assert _is_whole(counts)
 
 
 def test_scored_columns_may_have_any_name(desk: Desk) -> None:

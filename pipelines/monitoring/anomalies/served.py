@@ -15,6 +15,7 @@ from pipelines.spec.watching import Anomalies
 
 FEWEST_ROWS = 30  # of fewer rows the spread says little
 _NO_SPREAD = 1e-9
+_ROUNDING = 1e-6
 
 
 def other_champion(scored: ScoredPartition, serving_version: int) -> list[Anomaly]:
@@ -70,6 +71,13 @@ def odd_answers(answers: Profile, reference: Profile | None, settings: Anomalies
             "these rows have no answer, and are in no figure."
         )
         found.append(Anomaly(kind="answers_not_finite", severity="critical", column=None, message=message))
+    low, high = _range(ours)
+    if SERVED not in ours and (low < -_ROUNDING or high > 1 + _ROUNDING):
+        message = (
+            f"Probabilities lie between {low:.4g} and {high:.4g}; 0 to 1 is what they may be: the answers are no "
+            "probabilities, and nothing that is measured or estimated of them counts."
+        )
+        found.append(Anomaly(kind="answers_no_probabilities", severity="critical", column=None, message=message))
     spread, was = _spread(ours), _spread(_predictions(reference)) if reference is not None else None
     if num_rows - bad < FEWEST_ROWS or spread is None:
         return found
@@ -129,6 +137,13 @@ def dear_answers(answers: Profile, settings: Anomalies) -> list[Anomaly]:
 def _predictions(profile: Profile) -> Mapping[str, ColumnProfile]:
     named = (column for column in profile.columns if column.name == SERVED or column.name.startswith(f"{SERVED}."))
     return {column.name: column for column in named}
+
+
+def _range(columns: Mapping[str, ColumnProfile]) -> tuple[float, float]:
+    numbers = [column.number for column in columns.values() if column.number is not None]
+    lows = [number.minimum for number in numbers if number.minimum is not None]
+    highs = [number.maximum for number in numbers if number.maximum is not None]
+    return min(lows, default=0.0), max(highs, default=0.0)
 
 
 def _spread(columns: Mapping[str, ColumnProfile]) -> float | None:

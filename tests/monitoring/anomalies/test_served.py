@@ -95,6 +95,15 @@ def test_answers_without_any_number_are_one_alarm(values: list[Any]) -> None:
         assert _kinds(odd_answers(answers, reference, SETTINGS)) == [("answers_not_finite", "critical")]
 
 
+@pytest.mark.parametrize("odd", [1.5, -0.25])
+def test_probabilities_outside_0_to_1_are_critical(odd: float) -> None:
+    positive = np.append(np.linspace(0, 1, 99), odd)
+    answers = _profile({"prediction.a": 1 - positive, "prediction.b": positive})
+    (found,) = odd_answers(answers, None, SETTINGS)
+    assert (found.kind, found.severity) == ("answers_no_probabilities", "critical")
+    assert odd_answers(_profile({"prediction": positive * 100}), None, SETTINGS) == []
+
+
 def test_no_rows_and_no_predictions_are_no_alarm_here() -> None:
     assert odd_answers(_profile({"prediction": pa.array([], pa.float64())}), None, SETTINGS) == []
     assert odd_answers(_profile({"answer": ["x"]}), None, SETTINGS) == []
