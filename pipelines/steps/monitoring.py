@@ -31,15 +31,16 @@ def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
         raise MonitoringRefused(f"{spec.name}: no version serves yet. {NOT_WATCHED}; train a champion first.")
     rules = spec.monitoring
     newest = max(rules.drift.persistence.windows, rules.performance.persistence.windows)
-    found = find_watched(context, entries, request.window, as_of, newest + 1)
-    missing = sorted(_expected(context, request.window) - {watched.name for watched in found})
+    version = serving.version if request.replay else None
+    found = find_watched(context, entries, request.window, as_of, newest + 1, version)
+    missing = sorted(_expected(context, request.window, found, as_of) - {watched.name for watched in found})
     if not found and not missing:
         raise MonitoringRefused(
             f"{spec.name}: no partition was scored by {text_of(as_of)}. {NOT_WATCHED}; score one first, with the DAG "
             f"score__{spec.name} or `tandem score {spec.name}`."
         )
     _bring_labels(context, [watched.name for watched in found])
-    found = find_watched(context, entries, request.window, as_of, newest + 1)  # with the contents that came now
+    found = find_watched(context, entries, request.window, as_of, newest + 1, version)  # with what came now
     kept = context.within(request.replay)
     earlier = newest_reports(read_reports(kept.store, spec.name, as_of))
     reports = {report.window_name: report for report in earlier}
@@ -113,12 +114,19 @@ def _before(
     if start is None or end is None:
         return None
     window = Window(start=start.isoformat(), end=end.isoformat())
-    found = find_watched(context, entries, window, as_of, 1)
+    found = find_watched(context, entries, window, as_of, 1, watched.scored.version)
     return next((one for one in found if one.scored.version == watched.scored.version), None)
 
 
-def _expected(context: Context, window: Window) -> set[str]:
-    return set(period_names(context.spec.source.partition_by, bounds(window)))
+def _expected(context: Context, window: Window, found: Sequence[Watched], as_of: datetime) -> set[str]:
+    """Return the windows that have ended and lie in the span asked for, or between those found where it is open."""
+    by = context.spec.source.partition_by
+    spans = [period_span(watched.name, by) for watched in found]
+    start, end = bounds(window)
+    start = min((first for first, _ in spans if first), default=None) if start is None else start
+    end = max((last for _, last in spans if last), default=None) if end is None else end
+    ended = as_of.astimezone(UTC).replace(tzinfo=None)
+    return set(period_names(by, (start, ended if end is None else min(end, ended))))
 
 
 def _bring_labels(context: Context, names: Sequence[str]) -> None:

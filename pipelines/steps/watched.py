@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipelines.data.partitions import CurrentPartition, read_current
-from pipelines.data.periods import period_span
+from pipelines.data.periods import UNDATED_NAME, period_span
 from pipelines.data.windows import Bounds, bounds
 from pipelines.errors import IntegrityError, ObjectMissing
 from pipelines.records import LedgerEntry, MonitoringReport, Partition, ScoredPartition, Window
@@ -20,11 +20,16 @@ MOST_DELIVERIES = 6  # contents of a partition that may have brought labels: the
 
 @dataclass(frozen=True)
 class Watched:
-    """One window that was scored: the newest answers to it, and the entry by which their version last came to serve."""
+    """One window that was scored: the newest answers to it, and the entry by which their version last came to serve.
+
+    `is_newest`: no window after it was scored. `num_undated` counts the rows that came with it and have no time.
+    """
 
     scored: ScoredPartition
     entry: LedgerEntry
     current: CurrentPartition
+    is_newest: bool = False
+    num_undated: int = 0
 
     @property
     def name(self) -> str:
@@ -53,9 +58,16 @@ def content_of(store: Store, model: str, name: str, sha256: str, num_rows: int =
 
 
 def find_watched(
-    context: Context, entries: Sequence[LedgerEntry], window: Window, as_of: datetime, newest: int
+    context: Context,
+    entries: Sequence[LedgerEntry],
+    window: Window,
+    as_of: datetime,
+    newest: int,
+    version: int | None = None,
 ) -> list[Watched]:
     """Return the windows that were scored by `as_of`, oldest first.
+
+    Rows without a time belong to no window; each window says how many came with it.
 
     Args:
         context: The model's surroundings.
@@ -63,18 +75,34 @@ def find_watched(
         window: Those that overlap with it; where it is open on both sides, the `newest`.
         as_of: Answers of a later request do not count.
         newest: How many.
+        version: One whose answers count whenever they were asked for, and before all others. A replay needs it: the
+            same answers may have been given before it began.
 
     Raises:
         IntegrityError: If a record of answers is not what was written, or its version is in no ledger.
     """
     model, store = context.spec.name, context.store
-    asked, names = bounds(window), sorted({_name(info.key) for info in store.list(f"{model}/scores/")})
+    asked, names = bounds(window), sorted({_name(info.key) for info in store.list(f"{model}/scores/")} - {UNDATED_NAME})
     spans = {name: period_span(name, context.spec.source.partition_by) for name in names}
     chosen = [name for name in names if _overlap(spans[name], asked)]
     if asked == (None, None):
         chosen = chosen[-newest:]
     served = {entry.version: entry for entry in entries}
-    return [watched for name in chosen if (watched := _newest(store, model, name, served, as_of)) is not None]
+    undated = _answers(store, model, UNDATED_NAME)
+    found = list[Watched]()
+    for name in chosen:
+        scored = _newest(_answers(store, model, name), as_of, version)
+        current = read_current(store, model, name)
+        if scored is None or current is None:
+            continue
+        if scored.version not in served:
+            raise IntegrityError(
+                f"The answers to {name} are by version {scored.version} of {model}, which is in no entry of its "
+                "ledger. Nothing was told of this window; score it again."
+            )
+        beside = [one.num_rows for one in undated if one.requested_at == scored.requested_at]
+        found.append(Watched(scored, served[scored.version], current, name == names[-1], sum(beside)))
+    return found
 
 
 def read_reports(store: Store, model: str, as_of: datetime) -> list[MonitoringReport]:
@@ -112,23 +140,15 @@ def usual_rows(history: Sequence[MonitoringReport], training: Sequence[int]) -> 
     return [report.num_rows for report in history if report.num_rows] or list(training)
 
 
-def _newest(store: Store, model: str, name: str, served: dict[int, LedgerEntry], as_of: datetime) -> Watched | None:
-    records = [
-        read_record(store, info.key, ScoredPartition)
-        for info in store.list(f"{model}/scores/{name}/")
-        if info.key.endswith(".json")
-    ]
-    known = [one for one in records if one.role == "champion" and datetime.fromisoformat(one.requested_at) <= as_of]
-    current = read_current(store, model, name)
-    if not known or current is None:
-        return None
-    scored = max(known, key=lambda one: (one.requested_at, one.version))
-    if scored.version not in served:
-        raise IntegrityError(
-            f"The answers to {name} are by version {scored.version} of {model}, which is in no entry of its ledger. "
-            "Nothing was told of this window; score it again."
-        )
-    return Watched(scored, served[scored.version], current)
+def _answers(store: Store, model: str, name: str) -> list[ScoredPartition]:
+    keys = [info.key for info in store.list(f"{model}/scores/{name}/") if info.key.endswith(".json")]
+    records = [read_record(store, key, ScoredPartition) for key in keys]
+    return [one for one in records if one.role == "champion"]
+
+
+def _newest(answers: Sequence[ScoredPartition], as_of: datetime, version: int | None) -> ScoredPartition | None:
+    known = [one for one in answers if one.version == version or datetime.fromisoformat(one.requested_at) <= as_of]
+    return max(known, key=lambda one: (one.version == version, one.requested_at, one.version), default=None)
 
 
 def _name(key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError, ObjectMissing
 from pipelines.gates.bootstrap import seed_from
-from pipelines.monitoring.anomalies.arrival import duplicate_keys, freshness, volume
+from pipelines.monitoring.anomalies.arrival import duplicate_keys, freshness, undated_rows, volume
 from pipelines.monitoring.anomalies.served import other_champion, other_rows
 from pipelines.monitoring.anomalies.shape import null_bursts, schema_changes, unseen_categories, usable_reference
 from pipelines.monitoring.column_drift import column_drift
@@ -131,7 +131,6 @@ def inputs_of(
 ) -> str:
     """Return the hash of all that a window's report is computed from: where it is the same, so is the report."""
     spec = context.spec
-    delayed = spec.source.time_column is not None and spec.monitoring.label_delay_days > 0
     return sha256_of(
         {
             "format": FORMAT,
@@ -142,9 +141,20 @@ def inputs_of(
             "before": None if before is None else [before.scored.sha256, *before.contents()],
             "history": [report.inputs_sha256 for report in history],
             "spec": [spec.monitoring.model_dump(mode="json"), list(half.columns)],
-            "as_of": text_of(as_of) if delayed or spec.monitoring.anomalies.most_days_old else None,
+            "undated": watched.num_undated,
+            "as_of": text_of(as_of) if _hangs_on_the_moment(context, watched, as_of) else None,
         }
     )
+
+
+def _hangs_on_the_moment(context: Context, watched: Watched, as_of: datetime) -> bool:
+    """Tell whether labels are still held back, or the newest rows get older: then each look tells something else."""
+    settings, end = context.spec.monitoring, period_span(watched.name, context.spec.source.partition_by)[1]
+    if settings.anomalies.most_days_old is not None and watched.is_newest:
+        return True
+    if context.spec.source.time_column is None or not settings.label_delay_days:
+        return False
+    return end is None or as_of - timedelta(days=settings.label_delay_days) < end.replace(tzinfo=UTC)
 
 
 def make_report(
@@ -198,8 +208,9 @@ def make_report(
         performed = half.perform(watched, before, champion, as_of, scored, Path(scratch))
         anomalies += [
             *volume(rows.num_rows, usual_rows(history, _usual_rows(champion)), settings.anomalies.volume_factor),
-            *freshness(new, spec.source.time_column, as_of, settings.anomalies.most_days_old),
+            *_freshness(context, watched, new, as_of),
             *duplicate_keys(scored, spec.source.key_columns),
+            *undated_rows(watched.num_undated, rows.num_rows),
             *other_champion(watched.scored, serving.version),
             *other_rows(watched.scored, watched.current.partition),
             *half.odd_answers(answers, usual_answers),
@@ -272,6 +283,12 @@ def _joint(
     return joint_drift(
         known, sample_rows(path, chosen, settings.joint_rows, sha256), chosen, settings, seed_from(sha256) % 2**32
     )
+
+
+def _freshness(context: Context, watched: Watched, new: Profile, as_of: datetime) -> list[Anomaly]:
+    """Return an alarm where the newest window's rows are old; those before it were fresh in their time, or said so."""
+    days = context.spec.monitoring.anomalies.most_days_old if watched.is_newest else None
+    return freshness(new, context.spec.source.time_column, as_of, days)
 
 
 def _shape(context: Context, half: Half, new: Profile, reference: Profile, names: Sequence[str]) -> list[Anomaly]:

@@ -115,6 +115,17 @@ def duplicate_keys(scored: Path, key_columns: Sequence[str]) -> list[Anomaly]:
     return found
 
 
+def undated_rows(num_undated: int, num_rows: int) -> list[Anomaly]:
+    """Return an alarm where rows came that have no time: they belong to no window, and nothing is told of them."""
+    if not num_undated:
+        return []
+    message = (
+        f"{num_undated:,} rows came with the {num_rows:,} of this window and have no time; 0 are expected: the "
+        "champion has answered them, and no window tells how well."
+    )
+    return [_anomaly("undated_rows", "warning", message)]
+
+
 def odd_labels(counts: LabelCounts, num_unknown: int) -> list[Anomaly]:
     """Return an alarm for each kind of label that could not be used as it came.
 
