@@ -9,6 +9,9 @@ little: that value is itself known from some thousand rows only. In between, and
 
 which needs no symmetric interval, as an area under a curve near 1 has none.
 
+Both intervals take rows for independent. Where rows share a day's weather, chance is larger than they say; the margin
+and being seen in K of N windows are what stands against that.
+
 Source: G. Y. Zou, A. Donner, Construction of confidence limits about effect measures, Statistics in Medicine 27 (2008).
 """
 

@@ -16,6 +16,8 @@ from pipelines.monitoring.labels import LabelCounts
 from pipelines.records import Anomaly
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def volume(num_rows: int, usual: Sequence[int], factor: float) -> list[Anomaly]:
@@ -65,15 +67,15 @@ def freshness(profile: Profile, time_column: str | None, as_of: datetime, most_d
             f"No row says when it is from ({time_column!r} is missing); rows up to {most_days_old:g} days old are "
         )
         return [_anomaly("freshness", "warning", f"{message}fresh, so nobody knows whether these are.", time_column)]
-    newest = _EPOCH + timedelta(microseconds=column.number.maximum)
-    days = (as_of - newest) / timedelta(days=1)
+    days = ((as_of - _EPOCH) / _MICROSECOND - column.number.maximum) / _MICROSECONDS_PER_DAY
     if days <= most_days_old:
         return []
+    newest = str(np.datetime64(int(column.number.maximum), "us"))[:16].replace("T", " ")  # knows years before 1, too
     return [
         _anomaly(
             "freshness",
             "warning",
-            f"The newest row is from {newest:%Y-%m-%d %H:%M}, {days:.1f} days before {as_of:%Y-%m-%d %H:%M}; "
+            f"The newest row is from {newest}, {days:.1f} days before {as_of:%Y-%m-%d %H:%M}; "
             f"{most_days_old:g} are allowed: what came since is not in it.",
             time_column,
         )

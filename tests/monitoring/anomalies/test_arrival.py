@@ -56,6 +56,18 @@ def test_the_newest_row_tells_how_fresh_a_window_is(days: float, is_old: bool) -
         assert [found.kind for found in freshness(profile, "at", AS_OF, 2.0)] == ["freshness"] * is_old
 
 
+@pytest.mark.parametrize(("years", "is_old"), [(20_000, False), (-20_000, True)])
+def test_times_beyond_any_calendar_are_no_crash(years: int, is_old: bool) -> None:
+    times = pa.array([years * 365 * 86_400_000_000], pa.int64()).cast(pa.timestamp("us"))
+    assert bool(freshness(profile_table(pa.table({"at": times})), "at", AS_OF, 2.0)) is is_old
+
+
+def test_the_sentence_about_freshness_says_when_the_newest_row_is_from() -> None:
+    profile = profile_table(pa.table({"at": [datetime(2013, 4, 1, 7, 30)]}))
+    (found,) = freshness(profile, "at", AS_OF, 2.0)
+    assert found.message.startswith("The newest row is from 2013-04-01 07:30, 29.7 days before 2013-05-01 00:00; 2 are")
+
+
 def test_freshness_is_asked_for_or_not_looked_at() -> None:
     profile = profile_table(pa.table({"at": [datetime(1990, 1, 1)]}))
     assert freshness(profile, "at", AS_OF, None) == []
