@@ -14,7 +14,9 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, resolve_user_from_token
 from airflow.exceptions import DagRunAlreadyExists
 from airflow.models import DagModel, DagRun
+from airflow.models.dagbag import DBDagBag
 from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType
 from fastapi import HTTPException, Request
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -61,6 +63,9 @@ def may_access_runs(request: Request, user: BaseUser, method: str, dag_id: str) 
 def hold_run(dag_id: str, run_id: str, run_after: datetime | None, note: str, by: str) -> bool:
     """Let Airflow hold a run that begins at `run_after`, or at once; return False where it holds one of this id.
 
+    One that has failed is queued again: it is only asked for while it has not begun, so it failed before its first step
+    was done, and all that was asked since waits for it.
+
     Raises `DagNotFound` where there is no such DAG, and SQLAlchemy's errors where the database does not answer.
     """
     try:
@@ -73,13 +78,22 @@ def hold_run(dag_id: str, run_id: str, run_after: datetime | None, note: str, by
             conf={},
             note=note,
         )
-    except DagRunAlreadyExists:
+    except DagRunAlreadyExists as error:
+        if error.dag_run.state == DagRunState.FAILED:
+            _queue_again(dag_id, run_id)
         return False
     except IntegrityError:
         if run_state(dag_id, run_id) is None:
             raise
         return False  # another process was first
     return True
+
+
+def _queue_again(dag_id: str, run_id: str) -> None:
+    with create_session() as session:
+        dag = DBDagBag().get_latest_version_of_dag(dag_id, session=session)
+        if dag is not None:
+            dag.clear(run_id=run_id, session=session)
 
 
 def run_state(dag_id: str, run_id: str) -> str | None:

@@ -49,7 +49,9 @@ def events_router() -> APIRouter:
         """Tell what became of a request."""
         if not may_access_runs(request, user, "GET", f"train__{model}"):
             raise HTTPException(403, f"You may not read the runs of train__{model[:80]}.")
-        return {**office.became(model, request_id), "links": _links(request, model, request_id, None)}
+        became = office.became(model, request_id)
+        run_id = became["decision"]["run_id"] if became["decision"] else None
+        return {**became, "links": _links(request, model, request_id, run_id)}
 
     return router
 

@@ -33,6 +33,7 @@ class Airflow:
     token: Callable[[str], str]
     runs: Callable[[str], dict[str, Any]]
     set_paused: Callable[[str, bool], None]
+    set_failed: Callable[[str, str], None]
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +70,7 @@ def _open(variables: dict[str, str]) -> Airflow:
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.db import synchronize_log_template
     from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState
     from sqlalchemy import select
 
     import_all_models()
@@ -91,6 +93,11 @@ def _open(variables: dict[str, str]) -> Airflow:
         with create_session() as session:
             session.get_one(DagModel, f"train__{model}").is_paused = is_paused
 
+    def set_failed(model: str, run_id: str) -> None:
+        with create_session() as session:
+            where = (DagRun.dag_id == f"train__{model}", DagRun.run_id == run_id)
+            session.scalars(select(DagRun).where(*where)).one().state = DagRunState.FAILED
+
     for model in ("daily", "weekly"):
         set_paused(model, False)
     return Airflow(
@@ -99,6 +106,7 @@ def _open(variables: dict[str, str]) -> Airflow:
         token=lambda role: manager.generate_jwt(SimpleAuthManagerUser(username=f"a {role}", role=role)),
         runs=runs,
         set_paused=set_paused,
+        set_failed=set_failed,
     )
 
 

@@ -210,6 +210,18 @@ def test_a_request_for_a_paused_model_is_kept_and_the_answer_says_so(client: Tes
     assert request["run_id"] in airflow.runs("daily")
 
 
+def test_a_run_that_failed_before_it_had_begun_is_queued_again_by_the_next_event(airflow: Airflow) -> None:
+    from tandem_application import application
+
+    headers = {"Authorization": f"Bearer {airflow.token('user')}"}
+    (request,) = TestClient(application(), headers=headers).post("/events", json=own("weekly")).json()["requests"]
+    airflow.set_failed("weekly", request["run_id"])
+    later = TestClient(application(), headers=headers)  # the application remembers for a while which run is held
+    (folded,) = later.post("/events", json=own("weekly")).json()["requests"]
+    assert (folded["outcome"], folded["run_id"]) == ("fold", request["run_id"])
+    assert later.get(f"/events/requests/weekly/{folded['request_id']}").json()["run_state"] == "queued"
+
+
 def test_what_became_of_a_request_can_be_read(client: TestClient, stranger: TestClient) -> None:
     (request,) = client.post("/events", json=own(note="why")).json()["requests"]
     path = f"/events/requests/daily/{request['request_id']}"
