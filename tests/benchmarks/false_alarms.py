@@ -182,7 +182,7 @@ def simulate(flights: Flights, num_rows: int, years: int) -> tuple[dict[str, lis
     missing = {name: flights.table[name].null_count / flights.table.num_rows for name in flights.shifts}
     requests: dict[str, list[int]] = defaultdict(list)
     seen: dict[str, dict[str, float]] = {rule: defaultdict(float) for rule in RULES}
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
         for usual, before, after in pool.map(simulate_year, [num_rows] * years, range(years)):
             for rule, says in RULES.items():
                 requests[rule].append(int(says(usual).sum()))
