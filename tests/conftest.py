@@ -140,3 +140,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.llm.tiny import write_tiny_model  # torch takes seconds, which most tests need not spend
 
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def trained_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny classic champion with its rows, see `tests.steps.watching`: copy it."""
+    from tests.steps.watching import train_tiny  # the libraries of a training take seconds
+
+    folder = tmp_path_factory.mktemp("tiny_champion")
+    train_tiny(folder)
+    return folder

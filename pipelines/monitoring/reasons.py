@@ -62,9 +62,12 @@ def find_reason(history: Sequence[MonitoringReport], spec: ModelSpec, champion_l
 
 
 def request_for(
-    found: Found, history: Sequence[MonitoringReport], champion_ledger_sha256: str, by: str
+    found: Found, history: Sequence[MonitoringReport], champion_ledger_sha256: str, by: str, replay: str | None = None
 ) -> RetrainingRequest:
-    """Return the request that a reason makes; its identity is champion, window and what the report was made from."""
+    """Return the request that a reason makes; its identity is champion, window and what the report was made from.
+
+    A replay's has the replay in it: its run must not pass for the real one, nor for that of another replay.
+    """
     newest = history[-1]
     if found.reason is None:
         raise ValueError("nothing asks for a retraining")
@@ -72,6 +75,7 @@ def request_for(
         "champion": champion_ledger_sha256,
         "window": newest.window_name,
         "inputs": newest.inputs_sha256,
+        **({} if replay is None else {"replay": replay}),
     }
     return RetrainingRequest(
         model=newest.model, reason=found.reason, evidence=evidence, note="; ".join(found.sentences), by=by

@@ -48,7 +48,7 @@ def decide(context: Context, monitored: Monitored) -> Decided:
     if found.reason is not None and pending.run_id is None and (held := _held(context, kept, moment)):
         decided = _say_no(kept, "refused", Found(None, (*found.sentences, *held)), history, moment)
     elif found.reason is not None:
-        decided = request(kept, request_for(found, history, champion, _BY), as_of)
+        decided = request(kept, request_for(found, history, champion, _BY, monitored.replay), as_of)
     else:
         decided = _say_no(kept, "observed", found, history, moment)
         if pending.run_id is not None:
