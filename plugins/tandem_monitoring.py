@@ -43,7 +43,8 @@ class DecideOperator(StepOperator):
 class RetrainOperator(TriggerDagRunOperator):
     """Start the training that was decided on; skipped where there is none, or where Airflow has its run already.
 
-    The run's id follows from the request's identity, so that the second of two equal requests makes no run.
+    The run's id follows from the request's identity, so that the second of two equal requests makes no run. One that
+    has failed before its first step was done is queued again: all that was asked since waits for it.
     """
 
     template_fields: ClassVar[Sequence[str]] = ("decided",)
@@ -58,9 +59,20 @@ class RetrainOperator(TriggerDagRunOperator):
         if self.decided["run_id"] is None:
             raise AirflowSkipException(f"No retraining: {'; '.join(self.decided['reasons'])}.")
         self.trigger_run_id = self.decided["run_id"]
+        self.reset_dag_run = self._failed_before_it_began(context["ti"])
         run_after = self.decided["run_after"]
         self.run_after = datetime.fromisoformat(run_after) if run_after else None
         self.note = "; ".join(self.decided["reasons"])
         if self.decided["replay"]:
             self.conf = {"replay": self.decided["replay"], "as_of": self.decided["as_of"]}
         return super().execute(context)
+
+    def _failed_before_it_began(self, task_instance: Any) -> bool:
+        run_id, model = self.decided["run_id"], self.decided["model"]
+        if not task_instance.get_dr_count(self.trigger_dag_id, run_ids=[run_id], states=["failed"]):
+            return False
+        from pipelines.registry.decisions import last_decision, state_after  # on the worker: parsing stays fast
+        from pipelines.steps.context import Context
+
+        pending = state_after(last_decision(Context.open(model).within(self.decided["replay"]).store, model)).pending
+        return pending is not None and pending.run_id == run_id

@@ -65,7 +65,8 @@ def write_page(context: Context, replay: str | None, as_of: datetime, decided: D
     history = read_reports(context.within(replay).store, context.spec.name, as_of)
     page = render_report(history, decided, context.spec)
     key = report_key(context.spec.name, page)
-    context.store.write(key, page.encode())
+    if context.store.stat(key) is None:
+        context.store.write(key, page.encode())
     return key
 
 
