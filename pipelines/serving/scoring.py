@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pipelines.data.parquet import ParquetWriter
 from pipelines.data.partitions import store_partition
-from pipelines.errors import DataError, ObjectExists
+from pipelines.errors import DataError, IntegrityError, ObjectExists
 from pipelines.records import Partition, ScoredPartition
 from pipelines.serving.answering import Answerer
 from pipelines.serving.sampling import chosen_rows
@@ -61,9 +61,9 @@ def record_key(model: str, partition: Partition, version: int, role: Role) -> st
 
 
 def find_scored(store: Store, partition: Partition, task: Task) -> ScoredPartition | None:
-    """Return what was answered before, or None. Raises `IntegrityError` for a record that cannot be read."""
+    """Return what was answered before, or None. Raises `IntegrityError` for a record that is not of these answers."""
     key = record_key(task.model, partition, task.version, task.role)
-    return None if store.stat(key) is None else read_record(store, key, ScoredPartition)
+    return None if store.stat(key) is None else _read(store, key, partition, task)
 
 
 def score_partition(store: Store, partition: Partition, task: Task, answerer: Answerer) -> ScoredPartition:
@@ -96,8 +96,21 @@ def score_partition(store: Store, partition: Partition, task: Task, answerer: An
         store.put_if_absent(key, record.to_bytes())
     except ObjectExists:
         LOG.info("partition %s was scored by another task meanwhile; its answers count", partition.name)
-        return read_record(store, key, ScoredPartition)
+        return _read(store, key, partition, task)
     return record
+
+
+def _read(store: Store, key: str, partition: Partition, task: Task) -> ScoredPartition:
+    found = read_record(store, key, ScoredPartition)
+    answers = f"{_folder(task.model, partition)}/{found.content_sha256}.parquet"
+    said = (found.name, found.partition_sha256, found.version, found.role, found.key)
+    expected = (partition.name, partition.content_sha256, task.version, task.role, answers)
+    if said != expected:
+        raise IntegrityError(
+            f"Record {key!r} was altered: it says {', '.join(map(str, said))}; expected "
+            f"{', '.join(map(str, expected))}. It was not used."
+        )
+    return found
 
 
 def _folder(model: str, partition: Partition) -> str:

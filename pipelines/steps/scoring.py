@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from pipelines.errors import DataError, IntegrityError, ObjectMissing
@@ -59,21 +60,34 @@ def _answered(
     context: Context, partitions: Sequence[Partition], task: Task, loaded: Callable[[], Answerer]
 ) -> tuple[list[ScoredPartition], list[str]]:
     """Return what one version answered, before or now, and why which partitions could not be answered."""
-    scored, failed = [], []
-    answerer: Answerer | None = None
+    scored: list[ScoredPartition] = []
+    failed: list[str] = []
+    left: list[Partition] = []
     for partition in partitions:
-        found = find_scored(context.store, partition, task)
-        if found is None:
-            answerer = answerer or loaded()
-            try:
+        with _of_this_alone(failed):
+            found = find_scored(context.store, partition, task)
+            if found is None:
+                left.append(partition)
+            else:
+                scored.append(found)
+    if left:
+        answerer = loaded()
+        for partition in left:
+            with _of_this_alone(failed):
                 found = score_partition(context.store, partition, task, answerer)
-            except (DataError, IntegrityError, ObjectMissing) as error:  # of this partition alone
-                LOG.error("%s", error)
-                failed.append(str(error))
-                continue
-            LOG.info("Partition %s: version %d answered %s rows", found.name, found.version, f"{found.num_rows:,}")
-        scored.append(found)
-    return scored, failed
+                scored.append(found)
+                LOG.info("Partition %s: version %d answered %s rows", found.name, found.version, f"{found.num_rows:,}")
+    return sorted(scored, key=lambda one: one.name), failed
+
+
+@contextmanager
+def _of_this_alone(failed: list[str]) -> Iterator[None]:
+    """Note what is wrong with one partition, so that the others are answered."""
+    try:
+        yield
+    except (DataError, IntegrityError, ObjectMissing) as error:
+        LOG.error("%s", error)
+        failed.append(str(error))
 
 
 def _task(context: Context, appointed: Appointed, role: Role, appointee: Appointee) -> Task:

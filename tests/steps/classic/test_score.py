@@ -253,6 +253,17 @@ def test_an_altered_partition_is_not_scored_and_the_others_are(context: Context)
     assert {key.split("/")[2] for key in _scores(context)} == {"2013-01", "2013-03"}
 
 
+@pytest.mark.parametrize(("field", "value"), [("version", 3), ("name", "2013-09"), ("key", "tiny/scores/x.parquet")])
+def test_a_record_that_is_of_other_answers_is_not_used(context: Context, field: str, value: Any) -> None:
+    ingested = _three(context)
+    score(context, ingested, _appointed(context), 0)
+    key = next(key for key in _scores(context) if key.endswith(".json"))
+    altered = read_record(context.store, key, ScoredPartition).model_copy(update={field: value})
+    context.store.write(key, altered.to_bytes())
+    with pytest.raises(DataError, match=r"1 of 3 .* the other 2 are stored.* was altered: it says"):
+        score(context, ingested, _appointed(context), 0)
+
+
 class _Meeting(MemoryStore):
     """A store in which writers of one record wait for each other, so that all are at work at once."""
 
