@@ -93,23 +93,23 @@ class Links(BaseModel):
 class RequestAnswer(BaseModel):
     """What came of one request."""
 
-    model: str
+    model: str = Field(description="Whose training was asked for.")
     request_id: str = Field(description="The hash of model, reason and evidence: equal for equal events.")
     outcome: Literal["none", "start", "fold", "known"] = Field(
         description="`start`: a run was made. `fold`: it went into a run that was made before and has not begun. "
         "`known`: it was decided before. `none`: a rule forbids it."
     )
-    run_id: str | None
+    run_id: str | None = Field(description="The run of `train__<model>` that it goes into.")
     run_after: str | None = Field(description="When the run begins at the earliest; null: at once.")
-    reasons: list[str]
-    links: Links
+    reasons: list[str] = Field(description="Why so, in sentences.")
+    links: Links = Field(description="Where to look: `run`, its page in Airflow; `decisions`, what became of it.")
 
 
 class Answer(BaseModel):
     """What came of an event: of each request that it makes, and in sentences, what of it asks for nothing."""
 
-    requests: list[RequestAnswer]
-    ignored: list[str]
+    requests: list[RequestAnswer] = Field(description="One for each model and thing that happened.")
+    ignored: list[str] = Field(description="What of the event asks for nothing, and why.")
 
 
 class Became(BaseModel):
@@ -118,7 +118,7 @@ class Became(BaseModel):
     request: dict[str, Any] = Field(description="The request as it was kept.")
     decision: dict[str, Any] | None = Field(description="The entry in the chain of decisions; null: not decided yet.")
     run_state: str | None = Field(description="The state of its run in Airflow; null: none there.")
-    links: Links
+    links: Links = Field(description="Where to look: `run`, its page in Airflow; `decisions`, this page.")
 
 
 class Problem(BaseModel):
@@ -151,6 +151,7 @@ SENDING: dict[int | str, dict[str, Any]] = {
 }
 
 READING: dict[int | str, dict[str, Any]] = {
+    200: {"model": Became, "description": "The request, and what was decided about it."},
     404: _problem("There is no such request."),
     422: _problem("Not the id of a request."),
     **ERRORS,
@@ -178,8 +179,9 @@ def event_operation() -> dict[str, Any]:
         ],
         "requestBody": {
             "required": True,
-            "description": "One of four bodies, told apart by what they hold; at most 1 MB. A CloudEvent may also come "
-            "in binary mode, in headers ce-*; then the body is not looked at.",
+            "description": "One of four bodies, told apart by what they hold; at most 1 MB. Tandem's own names its "
+            "model; for the others the specs say which models they are for, under `retraining.events`. A CloudEvent "
+            "may also come in binary mode, in headers `ce-*`; then the body is not looked at.",
             "content": {"application/json": {"schema": {"oneOf": _schemas()}, "examples": EXAMPLES}},
         },
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -23,6 +23,9 @@ class TandemWeb(AirflowPlugin):
     """Mounts the application on Airflow's API server."""
 
     name = "tandem"
+    external_views: ClassVar[list[dict[str, str]]] = [
+        {"name": "Tandem's events", "href": f"{PREFIX}/docs", "destination": "nav", "category": "docs"}
+    ]
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:
