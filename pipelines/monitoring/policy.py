@@ -67,21 +67,6 @@ def run_id_of(model: str, request_id: str) -> str:
     return f"retrain__{sha256_of({'model': model, 'request': request_id})[:16]}"
 
 
-def next_run_id(run_id: str) -> str:
-    """Return the id of the run that takes the place of one that ended before it began.
-
-    >>> next_run_id("retrain__ab12"), next_run_id("retrain__ab12-2")
-    ('retrain__ab12-2', 'retrain__ab12-3')
-    """
-    first, _, number = run_id.partition("-")
-    return f"{first}-{int(number or 1) + 1}"
-
-
-def is_in_place_of(run_id: str, earlier: str) -> bool:
-    """Tell whether a run is an earlier one, or takes its place."""
-    return run_id.partition("-")[0] == earlier.partition("-")[0]
-
-
 def take(
     state: DecisionState, requests: Sequence[RetrainingRequest], rules: Retraining, as_of: datetime, gpu_hours: float
 ) -> Taken:
@@ -183,13 +168,6 @@ def begin_run(state: DecisionState, run_id: str, as_of: datetime, gpu_hours: flo
 def look(state: DecisionState, as_of: datetime) -> DecisionState:
     """Return the state after monitoring looked and asks for nothing."""
     return state.model_copy(update={"as_of": text_of(_latest(state, as_of))})
-
-
-def put_in_place(state: DecisionState) -> DecisionState:
-    """Return the state after another run took the place of the pending one, which ended before it began."""
-    assert state.pending is not None
-    run = state.pending.model_copy(update={"run_id": next_run_id(state.pending.run_id)})
-    return state.model_copy(update={"pending": run})
 
 
 def retraining_of(spec: ModelSpec, pending: PendingRun) -> RunRequest:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.errors import UsageError
-from pipelines.monitoring.policy import Taken, is_in_place_of, moment_of, put_in_place, take, text_of
-from pipelines.records import Decided, DecisionEntry, DecisionState, PendingRun, RetrainingRequest
+from pipelines.monitoring.policy import Taken, moment_of, take, text_of
+from pipelines.records import Decided, DecisionEntry, DecisionState, RetrainingRequest
 from pipelines.registry.decisions import (
     append_decision,
     find_requests,
@@ -85,51 +85,6 @@ def sweep(context: Context, as_of: str | None = None) -> Decided:
         forgotten = [read_request(store, model, one) for one in stored if one not in decided]
         _decide(context, forgotten, moment, head)
         head = last_decision(store, model)
-    return _pending(model, head, moment)
-
-
-def replace_run(context: Context, run_id: str) -> Decided:
-    """Make another run in the place of the pending one, where Airflow says that it ended before it began.
-
-    Airflow takes no second run of the same id, and requests would go into one that never begins.
-
-    Args:
-        context: The model's surroundings.
-        run_id: The run that ended, as the caller knows it.
-
-    Returns:
-        `known` with the run that is pending now, whoever made it; `none` where `run_id` has begun after all.
-
-    Raises:
-        IntegrityError, StoreError: As `request`.
-    """
-    store, model = context.store, context.spec.name
-    now = datetime.now(UTC)
-    head = last_decision(store, model)
-
-    def draft(state: DecisionState, missed: Sequence[DecisionEntry]) -> dict[str, Any] | None:
-        nonlocal head
-        head = missed[-1] if missed else head
-        if state.pending is None or state.pending.run_id != run_id:
-            return None
-        after = put_in_place(state)
-        assert after.pending is not None
-        return {
-            "action": "requested",
-            "run_id": after.pending.run_id,
-            "run_after": after.pending.run_after,
-            "reasons": (f"takes the place of {run_id}, which ended before it began",),
-            "by": after.pending.by,
-            "at": text_of(now),
-            "as_of": after.pending.as_of,
-            "state": after,
-        }
-
-    entry = append_decision(store, model, head, draft)
-    return _pending(model, entry or head, now)
-
-
-def _pending(model: str, head: DecisionEntry | None, as_of: datetime) -> Decided:
     pending = state_after(head).pending
     return Decided(
         model=model,
@@ -139,7 +94,7 @@ def _pending(model: str, head: DecisionEntry | None, as_of: datetime) -> Decided
         run_after=pending.run_after if pending else None,
         reasons=pending.why if pending else ("no retraining is pending",),
         entry_seq=head.seq if head else None,
-        as_of=text_of(as_of),
+        as_of=text_of(moment),
     )
 
 
@@ -177,9 +132,7 @@ def _decide(
         }
 
     entry = append_decision(store, model, head, draft)
-    answers = _answers(batch, as_of, known, entry, is_new=taken is not None and taken.is_new)
-    pending = state_after(entry or last_decision(store, model)).pending
-    return [_with_run_in_place(answer, pending) for answer in answers]
+    return _answers(batch, as_of, known, entry, is_new=taken is not None and taken.is_new)
 
 
 def _stored_before(context: Context, requests: Sequence[RetrainingRequest]) -> list[str]:
@@ -221,10 +174,3 @@ def _answers(
             answered.add(one.id)
             outcome = "fold"  # the first has made the run that the others go into
     return answers
-
-
-def _with_run_in_place(decided: Decided, pending: PendingRun | None) -> Decided:
-    """Name the run that is pending now, where it took the place of the one that was decided on."""
-    if pending is None or decided.run_id is None or not is_in_place_of(pending.run_id, decided.run_id):
-        return decided
-    return decided.model_copy(update={"run_id": pending.run_id, "run_after": pending.run_after})

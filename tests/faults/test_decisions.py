@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StoreError
-from pipelines.monitoring.policy import run_id_of
 from pipelines.records import RunRequest
 from pipelines.registry.decisions import put_request, read_decisions, stored_request_ids
 from pipelines.spec.environment import StoreSettings
 from pipelines.steps.begin import begin
 from pipelines.steps.context import Context
-from pipelines.steps.request import decide_requests, replace_run, request, sweep
+from pipelines.steps.request import decide_requests, request, sweep
 from pipelines.steps.verify_decisions import verify_decisions
 from pipelines.store import open_store
 from pipelines.store.files import FileStore
@@ -46,7 +45,6 @@ ACTS: dict[str, Act] = {
     "sweep": sweep,
     "begin": lambda context: begin(context, run_of(request(context, wish(1)))),
     "begin by form": lambda context: begin(context, FORM),
-    "replace": lambda context: replace_run(context, run_id_of(MODEL, wish(1).id)),
 }
 
 

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 from pipelines.errors import UsageError
 from pipelines.monitoring.policy import (
     begin_run,
-    is_in_place_of,
     look,
     moment_of,
-    next_run_id,
     next_start,
-    put_in_place,
     retraining_of,
     run_id_of,
     take,
@@ -147,18 +144,6 @@ def test_the_end_of_summer_time_neither_skips_nor_repeats_a_cooldown() -> None:
     assert taken.run.run_after == "2013-10-27T10:00:00+00:00"  # 24 hours, where the clock on the wall has gone 25
 
 
-def test_a_run_in_the_place_of_another_keeps_its_requests_and_its_time() -> None:
-    pending = take(NONE, [_request()], Retraining(), START, 0).state
-    after = put_in_place(put_in_place(pending))
-    assert after.pending is not None
-    assert pending.pending is not None
-    assert after.pending.run_id == f"{pending.pending.run_id}-3"
-    assert after.pending.model_copy(update={"run_id": pending.pending.run_id}) == pending.pending
-    assert is_in_place_of(after.pending.run_id, pending.pending.run_id)
-    assert not is_in_place_of(after.pending.run_id, "retrain__0000000000000000")
-    assert next_run_id("retrain__a-9") == "retrain__a-10"
-
-
 def test_what_a_retraining_is_to_do_follows_from_its_requests_and_the_spec() -> None:
     spec = load_model("flight_delay")
     rules = spec.retraining.model_copy(update={"window_days": 90.0, "budget": None})
@@ -190,7 +175,7 @@ def test_a_note_of_any_length_makes_a_short_reason() -> None:
 
 MOVES = st.lists(
     st.tuples(
-        st.sampled_from(["request", "look", "fire", "person", "lost"]),
+        st.sampled_from(["request", "look", "fire", "person"]),
         st.floats(min_value=-20, max_value=3),  # days until the next move's moment; events come out of order
         st.floats(min_value=0, max_value=6),  # GPU hours
     ),
@@ -227,12 +212,6 @@ def test_whatever_comes_in_whatever_order_each_request_ends_in_one_run_and_no_ru
                 _allowed(begun, held[taken.run.run_id], hours, rules)
         elif move == "look":
             state = look(state, clock + timedelta(days=min(days, 0)))
-        elif move == "lost" and state.pending:
-            lost = state.pending.run_id
-            state = put_in_place(state)
-            assert state.pending is not None
-            runs[state.pending.run_id] = runs.pop(lost)
-            held[state.pending.run_id] = held.pop(lost)
         elif move == "fire" and state.pending:
             run_id = state.pending.run_id
             assert len(runs[run_id]) == state.pending.num_requests

@@ -11,7 +11,7 @@ from pipelines.errors import StoreError, UsageError
 from pipelines.monitoring.policy import run_id_of
 from pipelines.records import RetrainingRequest
 from pipelines.registry.decisions import last_decision, put_request, read_decisions, state_after, stored_request_ids
-from pipelines.steps.request import decide_requests, replace_run, request, sweep
+from pipelines.steps.request import decide_requests, request, sweep
 from pipelines.steps.run import run_step_in
 from pipelines.store import ObjectInfo
 from pipelines.store.files import FileStore
@@ -133,18 +133,6 @@ def test_where_nothing_was_forgotten_a_look_reads_the_last_decision_only() -> No
     store.num_read = 0
     sweep(context)
     assert store.num_read == 1
-
-
-def test_a_run_that_ended_before_it_began_is_replaced_once_and_its_requests_with_it() -> None:
-    context = context_of(MemoryStore())
-    decided = request(context, wish())
-    replaced = replace_run(context, str(decided.run_id))
-    assert (replaced.run_id, replaced.run_after) == (f"{decided.run_id}-2", decided.run_after)
-    assert replace_run(context, str(decided.run_id)).run_id == replaced.run_id
-    assert request(context, wish()).run_id == replaced.run_id
-    assert request(context, wish(2)).run_id == replaced.run_id
-    begun(context, replaced)
-    assert replace_run(context, str(replaced.run_id)).outcome == "none"
 
 
 def test_of_equal_requests_at_once_one_starts_a_run_and_the_others_are_known(tmp_path: Path) -> None:
