@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import TrainingError
 from pipelines.llm.planner.detail import TrainingPlanDetail
-from pipelines.llm.planner.settings import for_processes
+from pipelines.llm.planner.processes import for_processes
 from pipelines.records import Record, sha256_of
 from pipelines.spec.fine_tuning import FineTuning
 

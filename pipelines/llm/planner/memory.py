@@ -18,7 +18,7 @@ from pipelines.llm.planner.shape import HEAP_BYTES, ModelShape
 FP32 = 4
 ADAM_MOMENTS = 2 * FP32
 GPU_BASELINE = 1_500_000_000  # CUDA's context, its libraries' kernels and workspaces, NCCL's buffers
-CPU_BASELINE = 800_000_000  # Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
+CPU_BASELINE = 720_000_000  # Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
 LOGITS_AT_ONCE = 100_000_000  # the trainer's loss makes so many in fp32 at once on a GPU, and next to none without
 UNEVEN = 1.3
 FRAGMENTS = 0.03  # of a GPU's tensors: what its caching allocator cannot use again

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.llm.planner.processes import for_processes
 from pipelines.llm.planner.settings import (
     CACHED_BUCKET,
     LARGEST_BUCKET,
     bucket_elements,
     deepspeed_settings,
-    for_processes,
 )
 from tests.llm.planner import known
 
