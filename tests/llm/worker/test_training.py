@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from pipelines.llm.sequences import VALIDATION, PackedSequences
 from pipelines.llm.worker.loss import AnswerLoss
 from tests.llm.training import make_job, make_plan, write_packed
 
+pytestmark = pytest.mark.timeout(600)
 Losses = dict[int, float]
+LORA: dict[str, Any] = {"method": "lora", "lora": {"rank": 8, "dropout": 0.1}, "learning_rate": 1e-2}
 
 
 class Trainer:
@@ -27,6 +30,18 @@ class Trainer:
         self.home, self.model = home, model
         self.packed = write_packed(home / "packed")
         self.events = list[Event]()
+        self._trained = dict[str, tuple[Losses, list[Event]]]()
+
+    def once(self, name: str, **given: Any) -> Losses:
+        """Return the losses of a training that several tests look at; its events stand as if it had just ended."""
+        if name not in self._trained:
+            self._trained[name] = self.train(name, **given), self.events
+        losses, self.events = self._trained[name]
+        return losses
+
+    def copy_checkpoints(self, source: str, target: str) -> Path:
+        """Give another training the checkpoints of one that was killed; return their folder."""
+        return Path(shutil.copytree(self.home / source / "checkpoints", self.home / target / "checkpoints"))
 
     def train(self, name: str, kill_after: int | None = None, **given: Any) -> Losses:
         """Return the loss of each step; `kill_after` kills the first process when it tells of that step."""
@@ -57,6 +72,9 @@ class Trainer:
     def first(self, name: str) -> Event:
         return next(event for event in self.events if event["event"] == name)
 
+    def weights_of(self, name: str) -> bytes:
+        return (self.home / name / "model" / "model.safetensors").read_bytes()
+
     def loss_of(self, folder: Path) -> float:
         """Return the validation loss of a model's folder, in plain transformers."""
         model = AnswerLoss(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16))
@@ -77,28 +95,29 @@ def trainer(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 @pytest.fixture(scope="module")
 def uninterrupted(trainer: Trainer) -> Losses:
-    return trainer.train("uninterrupted")
+    return trainer.once("uninterrupted")
 
 
 @pytest.fixture(scope="module")
-def still() -> dict[str, Losses]:
-    """The losses of uninterrupted trainings by method, filled in by the first test that needs them."""
-    return {}
+def killed(trainer: Trainer) -> str:
+    """The name of the same training, killed after step 7; it leaves checkpoints after steps 3 and 6."""
+    assert max(trainer.once("killed", kill_after=7)) == 7
+    return "killed"
 
 
-@pytest.mark.parametrize(("zero_stage", "precision"), [(0, "fp32"), (1, "bf16"), (3, "bf16")])
+@pytest.mark.parametrize(
+    ("zero_stage", "precision"), [(0, "fp32"), (3, "bf16"), pytest.param(1, "bf16", marks=pytest.mark.slow)]
+)
 def test_every_stage_of_zero_learns_the_same(
     zero_stage: int, precision: str, trainer: Trainer, uninterrupted: Losses
 ) -> None:
-    losses = trainer.train(f"zero-{zero_stage}", zero_stage=zero_stage, precision=precision)
+    losses = trainer.once(f"zero-{zero_stage}-{precision}", zero_stage=zero_stage, precision=precision)
     assert losses == pytest.approx(uninterrupted, abs=2e-3)
     assert losses[8] < losses[1] - 0.3
 
 
-def test_the_best_weights_are_a_model_that_loads_and_costs_what_was_told(
-    trainer: Trainer, uninterrupted: Losses, tiny_model: Path
-) -> None:
-    trainer.train("uninterrupted")  # from its last checkpoint
+def test_the_best_weights_are_a_model_that_loads_and_costs_what_was_told(trainer: Trainer, tiny_model: Path) -> None:
+    trainer.once("uninterrupted")
     folder = trainer.home / "uninterrupted" / "model"
     done = trainer.first("done")
     assert trainer.loss_of(folder) == pytest.approx(done["best_loss"], abs=0.01)
@@ -112,7 +131,7 @@ def test_the_best_weights_are_a_model_that_loads_and_costs_what_was_told(
 @pytest.mark.parametrize("zero_stage", [2, 3])
 def test_adapters_are_kept_beside_merged_weights_that_load_without_peft(zero_stage: int, trainer: Trainer) -> None:
     name = f"lora-{zero_stage}"
-    losses = trainer.train(name, method="lora", zero_stage=zero_stage, learning_rate=1e-2)
+    losses = trainer.once(name, zero_stage=zero_stage, **LORA)
     folder = trainer.home / name / "model"
     assert losses[8] < losses[1] - 0.1
     assert trainer.loss_of(folder) == pytest.approx(trainer.first("done")["best_loss"], abs=0.02)
@@ -122,44 +141,52 @@ def test_adapters_are_kept_beside_merged_weights_that_load_without_peft(zero_sta
     assert (folder / "adapter" / "adapter_model.safetensors").stat().st_size < 200_000
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_resume_after_kill_9_equals_the_uninterrupted_run(method: str, trainer: Trainer) -> None:
-    given: dict[str, Any] = {"method": method}
-    if method == "lora":
-        given["lora"] = {"rank": 8, "dropout": 0.1}  # chance must go on where it was, too
-    whole = trainer.train(f"whole-{method}", **given)
-    killed = trainer.train(f"killed-{method}", kill_after=5, **given)
-    assert max(killed) == 5
-    resumed = trainer.train(f"killed-{method}", **given)
+def test_a_resume_after_kill_9_equals_the_uninterrupted_run(
+    trainer: Trainer, killed: str, uninterrupted: Losses
+) -> None:
+    before = trainer.once(killed)
+    trainer.copy_checkpoints(killed, "resumed")
+    resumed = trainer.train("resumed")
+    assert trainer.first("started")["step"] == 6
+    assert {**before, **resumed} == uninterrupted
+    assert trainer.weights_of("resumed") == trainer.weights_of("uninterrupted")
+
+
+def test_a_resume_with_adapters_and_chance_equals_the_uninterrupted_run(trainer: Trainer) -> None:
+    whole = trainer.once("lora-2", zero_stage=2, **LORA)
+    before = trainer.train("killed-lora", zero_stage=2, kill_after=5, **LORA)
+    assert max(before) == 5
+    resumed = trainer.train("killed-lora", zero_stage=2, **LORA)
     assert trainer.first("started")["step"] == 3
-    assert {**killed, **resumed} == whole
-    models = [trainer.home / f"{name}-{method}" / "model" / "model.safetensors" for name in ("whole", "killed")]
-    assert models[0].read_bytes() == models[1].read_bytes()
+    assert {**before, **resumed} == whole
+    assert trainer.weights_of("killed-lora") == trainer.weights_of("lora-2")
 
 
 @pytest.mark.parametrize(
-    ("zero_stage", "method"),
+    ("zero_stage", "method", "goes_back"),
     [
-        pytest.param(1, "full", marks=pytest.mark.slow),
-        pytest.param(2, "full", marks=pytest.mark.slow),
-        (2, "lora"),
-        (3, "full"),
+        pytest.param(1, "full", True, marks=pytest.mark.slow),
+        pytest.param(2, "full", True, marks=pytest.mark.slow),
+        pytest.param(2, "lora", True, marks=pytest.mark.slow),
+        (2, "lora", False),
+        (3, "full", True),
     ],
 )
 def test_from_two_workers_to_one_and_back_the_loss_goes_on(
-    zero_stage: int, method: str, trainer: Trainer, still: dict[str, Losses]
+    zero_stage: int, method: str, goes_back: bool, trainer: Trainer
 ) -> None:
     given: dict[str, Any] = {"zero_stage": zero_stage, "method": method, "precision": "fp32"}
     two, one = {"world_size": 2, "accumulation_steps": 1, **given}, {**given}
-    name = f"moved-{zero_stage}-{method}"
-    if method not in still:  # one for all stages: in fp32 they agree
-        still[method] = trainer.train(f"still-{method}", method=method, precision="fp32")
+    name = f"moved-{zero_stage}-{method}-{goes_back}"
+    # One for all stages: in fp32 they agree.
+    whole = trainer.once("zero-0-fp32" if method == "full" else "lora-0", zero_stage=0, method=method, precision="fp32")
     losses = trainer.train(name, kill_after=4, **two)
-    losses |= trainer.train(name, kill_after=7, **one)
+    losses |= trainer.train(name, kill_after=7 if goes_back else None, **one)
     assert trainer.first("started")["step"] == 3
-    losses |= trainer.train(name, **two)
-    assert trainer.first("started")["step"] == 6
-    assert losses == pytest.approx(still[method], abs=1e-4)
+    if goes_back:
+        losses |= trainer.train(name, **two)
+        assert trainer.first("started")["step"] == 6
+    assert losses == pytest.approx(whole, abs=1e-4)
 
 
 def test_the_best_weights_are_those_that_learnt_most_among_those_that_forgot_little(trainer: Trainer) -> None:
@@ -217,18 +244,20 @@ def _forget(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_damage, _forget])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
-    damage: Callable[[Path], None], trainer: Trainer
+    damage: Callable[[Path], None], trainer: Trainer, killed: str, uninterrupted: Losses
 ) -> None:
     name = f"damaged{damage.__name__}"
-    whole = trainer.train(name, kill_after=7)
-    damage(trainer.home / name / "checkpoints" / "step-00000006")
+    damage(trainer.copy_checkpoints(killed, name) / "step-00000006")
     resumed = trainer.train(name)
     assert trainer.first("started")["step"] == 3
-    assert {step: resumed[step] for step in (4, 5, 6, 7)} == {step: whole[step] for step in (4, 5, 6, 7)}
+    assert resumed == {step: uninterrupted[step] for step in (4, 5, 6, 7, 8)}
 
 
-def test_a_training_whose_checkpoints_are_all_damaged_does_not_start_anew(trainer: Trainer) -> None:
-    trainer.train("lost", kill_after=4)
-    _damage(trainer.home / "lost" / "checkpoints" / "step-00000003")
-    with pytest.raises(TrainingError, match=r"step-00000003 are damaged.*remove them to start from step 0"):
+def test_a_training_whose_checkpoints_are_all_damaged_does_not_start_anew(trainer: Trainer, killed: str) -> None:
+    folder = trainer.copy_checkpoints(killed, "lost")
+    for step in (3, 6):
+        _damage(folder / f"step-{step:08d}")
+    with pytest.raises(
+        TrainingError, match=r"step-00000006, step-00000003 are damaged.*remove them to start from step 0"
+    ):
         trainer.train("lost")
