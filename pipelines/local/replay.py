@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,6 +53,8 @@ MOST_WINDOWS = 120
 MOST_TRIES = 20
 _BY = "tandem replay"
 
+Connect = Callable[[str, str, str], AirflowApi]
+
 
 class Replayed(Record):
     """All windows of a replay, oldest first."""
@@ -74,7 +76,7 @@ def keep(replayed: Replayed) -> dict[str, Any]:
     return {**replayed.to_dict(), "summary": summary.to_dict(), "picture": str(picture), "page": str(page)}
 
 
-def replay(model: str, first: str, last: str, links: Mapping[str, str]) -> Replayed:
+def replay(model: str, first: str, last: str, links: Mapping[str, str], connect: Connect = AirflowApi) -> Replayed:
     """Play the windows from `first` to `last` and return what came of each.
 
     Args:
@@ -82,6 +84,7 @@ def replay(model: str, first: str, last: str, links: Mapping[str, str]) -> Repla
         first: The first window, such as `2013-04`.
         last: The last one, included.
         links: What `make up` answered: addresses, user and password.
+        connect: Gives a client of the Airflow at an address, for a user and a password.
 
     Raises:
         UsageError: If the model or the windows cannot be replayed.
@@ -93,7 +96,7 @@ def replay(model: str, first: str, last: str, links: Mapping[str, str]) -> Repla
     if not read_ledger(context.store, model):
         LOG.info("%s has no champion yet: train__%s runs first.", model, model)
         run_dag(model, links)
-    player = _Player.start(context, windows, links)
+    player = _Player.start(context, windows, lambda: connect(links["airflow_url"], links["user"], links["password"]))
     for number, window in enumerate(windows, 1):
         LOG.info("Window %s, %d of %d", window.name, number, len(windows))
         player.play(window)
@@ -166,10 +169,12 @@ class _Player:
     context: Context[ClassicSpec]
     replay: str
     first: LedgerEntry
-    links: Mapping[str, str]
+    connect: Callable[[], AirflowApi]
 
     @classmethod
-    def start(cls, context: Context[ClassicSpec], windows: list[PlayedWindow], links: Mapping[str, str]) -> _Player:
+    def start(
+        cls, context: Context[ClassicSpec], windows: list[PlayedWindow], connect: Callable[[], AirflowApi]
+    ) -> _Player:
         """Return a player that holds all windows against the champion that served when the replay first began."""
         model, store = context.spec.name, context.store
         serving = champion_entry(read_ledger(store, model))
@@ -183,7 +188,7 @@ class _Player:
             LOG.info("Replay %s began before; it goes on.", name)
         first = read_record(store, key, LedgerEntry)
         _check_fairness(context, first, windows[0])
-        return cls(context, name, first, links)
+        return cls(context, name, first, connect)
 
     def play(self, window: PlayedWindow) -> None:
         """Let one window happen, unless it has."""
@@ -194,7 +199,7 @@ class _Player:
         model = self.context.spec.name
         with (
             ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-            AirflowApi(self.links["airflow_url"], self.links["user"], self.links["password"]) as api,
+            self.connect() as api,
         ):
             oracle = pool.submit(_oracle, model, self.first, window)  # meanwhile: Airflow's tasks mostly start
             for kind in ("score", "monitor", "train"):
@@ -269,19 +274,17 @@ class _Player:
         outcome: str | None,
         oracle: Candidate,
     ) -> ReplayMonth:
-        context, metric = self.context, deciding_metric(self.context.spec)
-        served = next(one for one in scored.partitions if one.name == window.name and one.role == "champion")
-        rows = next(one for one in ingested.partitions if one.name == window.name)
+        context = self.context
         first = candidate_of(context.store, self.first, "Nothing was measured")
-        values = measure_window(context, rows, metric, {"frozen": first, "oracle": oracle}, served)
+        values = self._values(window, ingested, scored, {"frozen": first, "oracle": oracle})
         serving = champion_entry(read_ledger(context.store, context.spec.name))
         promoted = serving.version if serving and serving.version != scored.champion_version else None
         return ReplayMonth(
             window_name=window.name,
-            frozen=_score(values["frozen"]),
-            served=_score(values["served"]),
+            frozen=_score(values.get("frozen")),
+            served=_score(values.get("served")),
             served_version=scored.champion_version,
-            oracle=_score(values["oracle"]),
+            oracle=_score(values.get("oracle")),
             num_drifted=sum(one.drifted for one in report.columns),
             num_alarms=sum(one.severity != "info" for one in report.anomalies),
             outcome=decided.outcome,
@@ -290,6 +293,17 @@ class _Player:
             promoted_version=promoted if outcome == "success" else None,
             is_oracle_retrained=oracle != first,
         )
+
+    def _values(
+        self, window: PlayedWindow, ingested: Ingested, scored: Scored, models: Mapping[str, Candidate]
+    ) -> dict[str, MetricValue]:
+        """Return how each model did in a window, and what was served; nothing where no row came."""
+        served = [one for one in scored.partitions if one.name == window.name and one.role == "champion"]
+        rows = [one for one in ingested.partitions if one.name == window.name]
+        if not served or not rows:
+            LOG.warning("Window %s has no rows: nothing was measured.", window.name)
+            return {}
+        return measure_window(self.context, rows[0], deciding_metric(self.context.spec), models, served[0])
 
 
 def _oracle(model: str, first: LedgerEntry, window: PlayedWindow) -> Candidate:
@@ -302,8 +316,8 @@ def _oracle(model: str, first: LedgerEntry, window: PlayedWindow) -> Candidate:
     return train_oracle(context, Window(start=context.spec.schedule.data_start, end=window.begin), _BY)
 
 
-def _score(value: MetricValue) -> Score | None:
-    return None if value.value is None else Score(value=value.value, low=value.low, high=value.high)
+def _score(value: MetricValue | None) -> Score | None:
+    return None if value is None or value.value is None else Score(value=value.value, low=value.low, high=value.high)
 
 
 def _check_fairness(context: Context[ClassicSpec], first: LedgerEntry, window: PlayedWindow) -> None:
