@@ -118,7 +118,7 @@ def _folder(model: str, partition: Partition) -> str:
 
 
 def _write_answers(source: Path, path: Path, partition: Partition, task: Task, answerer: Answerer) -> None:
-    with pq.ParquetFile(source) as file:
+    with pq.ParquetFile(source, pre_buffer=False) as file:  # else every byte that was read stays until the end
         kept = _kept_fields(file.schema_arrow, partition, task, answerer)
         schema = pa.schema([*kept, pa.field(ROW, pa.int64()), *answerer.schema])
         columns = list(dict.fromkeys([*task.kept_columns, *answerer.columns]))

@@ -26,7 +26,7 @@ def broken_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models.mkdir(parents=True)
     (models.parent / "environments").symlink_to(ROOT / "config" / "environments")
     text = (ROOT / "config" / "models" / "flight_delay.yaml").read_text()
-    text = text.replace("metric: roc_auc\n", "metric: roc_auk\n").replace("  calibrate: true", "  calibrat: true")
+    text = text.replace("metric: roc_auc\n", "metric: roc_auk\n", 1).replace("  calibrate: true", "  calibrat: true")
     (models / "flight_delay.yaml").write_text(text)
     monkeypatch.setenv("TANDEM_ROOT", str(tmp_path / "root"))
     return tmp_path
