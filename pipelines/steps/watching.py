@@ -12,7 +12,7 @@ from typing import Protocol
 from pipelines.data.manifests import Manifest
 from pipelines.data.periods import period_span
 from pipelines.data.profile_store import store_profile
-from pipelines.data.profiles import Profile
+from pipelines.data.profiles import Profile, merge_profiles
 from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError, ObjectMissing
@@ -192,17 +192,18 @@ def make_report(
     ):
         new = store_profile(store, rows, path)[0]
         answers = half.answers(scored)
-        reference, anomalies = _reference(context, champion, watched.name)
+        compared, anomalies = _reference(context, champion, watched.name)
         columns: tuple[ColumnDrift, ...] = ()
         joint: JointDrift | None = None
-        if reference is not None:
+        if compared is not None:
+            reference, every = compared
             names = half.columns or [column.name for column in reference.profile.columns]
             columns = column_drift(
                 reference.profile, new, settings.drift, names, half.weights(champion), reference.usual
             )
             columns = with_persistence(columns, [report.columns for report in own], settings.drift.persistence)
             joint = _joint(context, champion, reference, path, rows.content_sha256, names)
-            anomalies += _shape(context, half, new, reference.profile, names)
+            anomalies += _shape(context, half, new, every, names)
         usual_answers = half.usual_answers(champion)
         predictions = () if usual_answers is None else column_drift(usual_answers, answers, settings.drift)
         performed = half.perform(watched, before, champion, as_of, scored, Path(scratch))
@@ -223,7 +224,7 @@ def make_report(
         inputs_sha256=inputs_of(context, half, watched, serving, before, history, as_of),
         champion_version=watched.scored.version,
         champion_ledger_sha256=watched.entry.sha256,
-        reference="none" if reference is None else reference.words,
+        reference="none" if compared is None else compared[0].words,
         num_rows=rows.num_rows,
         num_labelled=performed.num_labelled,
         num_new_labelled_rows=0,
@@ -258,15 +259,19 @@ def empty_report(
     )
 
 
-def _reference(context: Context, champion: Champion, name: str) -> tuple[Reference | None, list[Anomaly]]:
+def _reference(
+    context: Context, champion: Champion, name: str
+) -> tuple[tuple[Reference, Profile] | None, list[Anomaly]]:
+    """Return what the window is compared with and the profile of all training rows, or None and an alarm."""
     spec, train = context.spec, champion.manifest.training.train
     try:
         profiles = read_profiles(context.store, train)
         reference = choose_reference(profiles, name, spec.source.partition_by, spec.monitoring.drift.reference)
+        every = merge_profiles(list(profiles.values()))
     except (DataError, ObjectMissing):
         return None, usable_reference(None, f"of version {champion.entry.version}")[1]
     usable, anomalies = usable_reference(reference.profile, reference.words)
-    return (reference if usable else None), anomalies
+    return ((reference, every) if usable else None), anomalies
 
 
 def _joint(

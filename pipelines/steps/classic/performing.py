@@ -113,7 +113,10 @@ def _labelled(
 
 
 def _known_by(context: Context[ClassicSpec], path: Path, as_of: datetime, kept: Path) -> Path:
-    """Return a file of the rows whose labels were known at a moment: the same one where that is all of them."""
+    """Return a file of the same rows with the labels that were known at a moment: the same one where all were.
+
+    Every row stays, for without a key a row is known by its place.
+    """
     column, delay = context.spec.source.time_column, context.spec.monitoring.label_delay_days
     if column is None:
         return path
@@ -125,7 +128,11 @@ def _known_by(context: Context[ClassicSpec], path: Path, as_of: datetime, kept: 
     if not pc.any(late).as_py():
         return path
     if not kept.exists():
-        rows = pq.read_table(path, memory_map=False).filter(pc.invert(pc.fill_null(late, False)))
+        rows, target = pq.read_table(path, memory_map=False), context.spec.training.target
+        labels = rows.column(target)
+        known = pc.if_else(pc.fill_null(late, False), pa.scalar(None, labels.type), labels)
+        place = rows.column_names.index(target)
+        rows = rows.set_column(place, rows.schema.field(place).with_nullable(True), known)
         with ParquetWriter(kept, rows.schema) as writer:
             writer.write(rows)
     return kept
