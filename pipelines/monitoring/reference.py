@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import date
 from typing import Literal
 
 from pipelines.data.manifests import ProfileRef, Side
 from pipelines.data.profile_store import store_profile
 from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
-from pipelines.errors import DataError, ObjectMissing
+from pipelines.errors import DataError, ObjectExists, ObjectMissing
 from pipelines.monitoring.column_drift import compare
-from pipelines.records import Partition
+from pipelines.records import Partition, Record, sha256_of
 from pipelines.spec.source import PartitionBy
 from pipelines.store import Store
 from pipelines.store.verified import fetch_verified, read_record
@@ -25,12 +25,13 @@ ENOUGH_ROWS = (
     1_000  # two such samples of the same are .04 apart by chance on average, half the smallest distance shipped
 )
 
+REFERENCE_VERSION = 1  # raise it when the same profiles give another reference
+
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Record):
     """What is compared with: its profile, the training partitions in it, how far these are from each other, in words.
 
     `usual` is the answer of `usual_distances` over the partitions.
@@ -72,19 +73,50 @@ def choose_reference(
     Raises:
         DataError: If there is no profile at all.
     """
-    if not profiles:
-        raise DataError(
-            "The champion's snapshot has no training profile: 0 found, at least 1 needed. No drift was told."
-        )
-    season = _same_season(profiles, window_name, by) if which == "season" else []
-    num_season_rows = sum(profiles[name].num_rows for name in season)
-    if season and num_season_rows >= ENOUGH_ROWS:
-        return _reference(profiles, season, f"training rows of {_season_words(window_name, by)}")
-    reference = _reference(profiles, sorted(profiles), "all training rows")
-    if which == "training" or not _season_words(window_name, by):
-        return reference
-    short = f" ({_season_words(window_name, by)}: {num_season_rows:,} rows, at least {ENOUGH_ROWS:,} are needed)"
-    return Reference(reference.profile, reference.names, reference.usual, f"{reference.words}{short}")
+    names, what = _choose({name: profile.num_rows for name, profile in profiles.items()}, window_name, by, which)
+    return _reference([profiles[name] for name in names], names, what)
+
+
+def stored_reference(
+    store: Store,
+    model: str,
+    snapshot_id: str,
+    side: Side,
+    window_name: str,
+    by: PartitionBy,
+    which: Literal["training", "season"],
+) -> Reference:
+    """Return what `choose_reference` does, made once for a snapshot and a season, and then read as one object.
+
+    It is stored at `<model>/monitoring/reference/<snapshot id>.<which partitions, in words>.<its own hash>.json`.
+
+    Args:
+        store: Where the snapshot is, and where the reference goes.
+        model: The model's name.
+        snapshot_id: The champion's snapshot.
+        side: Its training side.
+        window_name: The name of the window's partition.
+        by: Length of a partition.
+        which: `training` or `season`.
+
+    Raises:
+        DataError: If there is no profile at all.
+        ObjectMissing: If a profile and its partition are gone.
+        IntegrityError: If anything read is not what was written.
+    """
+    refs = {ref.name: ref for ref in side.profiles}
+    sizes = {partition.name: partition.num_rows for partition in side.partitions if partition.name in refs}
+    names, what = _choose(sizes, window_name, by, which)
+    asked = sha256_of([FORMAT_VERSION, REFERENCE_VERSION, names, what])[:16]
+    prefix = f"{model}/monitoring/reference/{snapshot_id}.{asked}."
+    for info in store.list(prefix):
+        return read_record(store, info.key, Reference, info.key.removeprefix(prefix).removesuffix(".json"))
+    chosen = side.model_copy(update={"profiles": tuple(refs[name] for name in names)})
+    profiles = read_profiles(store, chosen)
+    reference = _reference([profiles[name] for name in names], names, what)
+    with suppress(ObjectExists):  # somebody else made the same in this moment
+        store.put_if_absent(f"{prefix}{reference.sha256}.json", reference.to_bytes())
+    return reference
 
 
 def usual_distances(profiles: Sequence[Profile], whole: Profile) -> dict[str, float]:
@@ -120,23 +152,36 @@ def _read_profile(store: Store, ref: ProfileRef, partition: Partition) -> Profil
         return store_profile(store, partition, path)[0]
 
 
-def _reference(profiles: Mapping[str, Profile], names: Sequence[str], what: str) -> Reference:
-    chosen = [profiles[name] for name in names]
-    whole = merge_profiles(chosen)
+def _choose(
+    sizes: Mapping[str, int], window_name: str, by: PartitionBy, which: Literal["training", "season"]
+) -> tuple[list[str], tuple[str, str]]:
+    """Return the partitions' names in order, and the words before and after their number and span."""
+    if not sizes:
+        raise DataError(
+            "The champion's snapshot has no training profile: 0 found, at least 1 needed. No drift was told."
+        )
+    season = _same_season(sizes, window_name, by) if which == "season" else []
+    num_rows, words = sum(sizes[name] for name in season), _season_words(window_name, by)
+    if season and num_rows >= ENOUGH_ROWS:
+        return season, (f"training rows of {words}", "")
+    short = f" ({words}: {num_rows:,} rows, at least {ENOUGH_ROWS:,} are needed)" if words else ""
+    return sorted(sizes), ("all training rows", short if which == "season" else "")
+
+
+def _reference(profiles: Sequence[Profile], names: Sequence[str], what: tuple[str, str]) -> Reference:
+    whole = merge_profiles(profiles)
     span = names[0] if len(names) == 1 else f"{len(names)} partitions from {names[0]} to {names[-1]}"
-    words = f"{what}: {whole.num_rows:,} rows, {span}"
-    return Reference(whole, tuple(names), usual_distances(chosen, whole), words)
+    words = f"{what[0]}: {whole.num_rows:,} rows, {span}{what[1]}"
+    return Reference(profile=whole, names=tuple(names), usual=usual_distances(profiles, whole), words=words)
 
 
-def _same_season(profiles: Mapping[str, Profile], window_name: str, by: PartitionBy) -> list[str]:
+def _same_season(sizes: Mapping[str, int], window_name: str, by: PartitionBy) -> list[str]:
     if by == "month" and (here := _MONTH.match(window_name)):
-        found = ((name, _MONTH.match(name)) for name in sorted(profiles))
+        found = ((name, _MONTH.match(name)) for name in sorted(sizes))
         return [name for name, at in found if at and at[2] == here[2] and at[1] < here[1]]
     if by == "day" and (day := _day(window_name)):
         return [
-            name
-            for name in sorted(profiles)
-            if (other := _day(name)) and other < day and other.weekday() == day.weekday()
+            name for name in sorted(sizes) if (other := _day(name)) and other < day and other.weekday() == day.weekday()
         ]
     return []
 

@@ -220,7 +220,7 @@ def test_a_month_of_flights_is_profiled_in_a_fraction_of_a_second() -> None:
     table = pa.table({f"x{number}": rng.normal(size=30_000) for number in range(20)})
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         profile_table(table)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.5

@@ -16,7 +16,7 @@ from pipelines.data.profiles import Profile, merge_profiles
 from pipelines.data.profiling import profile_table
 from pipelines.errors import DataError, IntegrityError, ObjectMissing
 from pipelines.monitoring.column_drift import column_drift
-from pipelines.monitoring.reference import choose_reference, read_profiles, usual_distances
+from pipelines.monitoring.reference import choose_reference, read_profiles, stored_reference, usual_distances
 from pipelines.spec.watching import Drift
 from pipelines.store.memory import MemoryStore
 
@@ -149,3 +149,27 @@ def test_a_profile_that_is_gone_with_its_rows_or_was_altered_is_an_error(stored)
     store.delete(side.partitions[0].key)
     with pytest.raises(ObjectMissing):
         read_profiles(store, side)
+
+
+def test_a_reference_is_made_once_and_read_without_profile_or_row(stored) -> None:
+    store, side = stored
+    made = stored_reference(store, "m", "ab12", side, "2013-03", "month", "season")
+    assert made == choose_reference(read_profiles(store, side), "2013-03", "month", "season")
+    keys = [info.key for info in store.list("m/monitoring/reference/ab12.")]
+    for key in [ref.key for ref in side.profiles] + [partition.key for partition in side.partitions]:
+        store.delete(key)
+    assert stored_reference(store, "m", "ab12", side, "2013-03", "month", "season") == made
+    assert [info.key for info in store.list("m/monitoring/")] == keys
+    assert len(keys) == 1
+
+
+def test_an_altered_reference_is_refused_and_other_words_are_another_reference(stored) -> None:
+    store, side = stored
+    stored_reference(store, "m", "ab12", side, "2013-03", "month", "season")
+    stored_reference(store, "m", "ab12", side, "2013-03", "month", "training")
+    keys = [info.key for info in store.list("m/monitoring/reference/ab12.")]
+    assert len(keys) == 2
+    for key in keys:
+        store.write(key, b"{}")
+    with pytest.raises(IntegrityError, match="was altered"):
+        stored_reference(store, "m", "ab12", side, "2013-03", "month", "season")
