@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG
 from tandem_approval import approval
-from tandem_dags import model_dags, task_defaults
+from tandem_dags import OUTAGES_ONLY, model_dags, task_defaults
 from tandem_form import fields
 from tandem_operators import CorpusOperator, PromoteOperator, StepOperator, ValidateOperator, machine
 from tandem_pages import documentation
@@ -28,7 +28,7 @@ def train_dag(spec: ModelSpec) -> DAG:
     ) as dag:
         reconciled = StepOperator(task_id="reconcile")
         # as often as an outage may last: the requests of a retraining wait for the run that cannot say it began
-        begun = StepOperator(task_id="begin", asks=True, retries=50).output
+        begun = StepOperator(task_id="begin", asks=True, retries=50, retry_policy=OUTAGES_ONLY).output
         candidate = tuned(spec, begun) if isinstance(spec, LlmSpec) else searched(spec, begun)
         evaluated = StepOperator(task_id="evaluate", records=[candidate], **machine(spec, most_gpus=1))
         judged = StepOperator(task_id="gate", records=[candidate, evaluated.output], retries=0)

@@ -8,11 +8,16 @@ from typing import Any
 from airflow.sdk import DAG, ExceptionRetryPolicy, RetryAction, RetryRule
 from tandem_operators import StepOperator
 
-from pipelines.errors import Refused, SpecError, UsageError
+from pipelines.errors import IntegrityError, Refused, SpecError, UsageError
 from pipelines.spec import ModelSpec, load_model, model_names
 
 # a verdict and a wrong spec stay what they are, however often they are asked for: only faults are tried again
 _FAULTS_ONLY = ExceptionRetryPolicy(rules=[RetryRule(exception=[Refused, UsageError], action=RetryAction.FAIL)])
+
+OUTAGES_ONLY = ExceptionRetryPolicy(
+    rules=[RetryRule(exception=[Refused, UsageError, IntegrityError], action=RetryAction.FAIL)]
+)
+"""For what is tried again for hours: what was altered in the store stays altered, and must be seen at once."""
 
 
 def task_defaults(spec: ModelSpec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class PendingRun(Record):
 
 
 class BegunRun(Record):
-    """A training run that began at `as_of`, and the GPU hours that were forecast for it then; 0 where unknown."""
+    """A training run that began at `as_of`, and the GPU hours forecast for it then; 0 where the spec bounds none."""
 
     run_id: str
     as_of: str

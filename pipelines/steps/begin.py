@@ -41,7 +41,7 @@ def begin(context: Context, asked: RunRequest) -> RunRequest:
     moment = moment_of(asked.as_of, now)
     head = last_decision(store, model)
     earlier = find_begun(store, model, head, asked.run_id)
-    hours = forecast_gpu_hours(context)
+    hours = forecast_gpu_hours(context) if context.spec.retraining.weekly_gpu_hours is not None else 0.0
 
     def draft(state: DecisionState, missed: Sequence[DecisionEntry]) -> dict[str, Any] | None:
         nonlocal earlier

@@ -68,8 +68,12 @@ def test_a_verdict_is_never_retried_and_a_fault_is() -> None:
 
 
 def test_begin_outlasts_an_outage_of_hours_since_requests_wait_for_it() -> None:
+    from pipelines.errors import IntegrityError, StoreError
+
     task = _parse(ROOT)["train__flight_delay"].get_task("begin")
     assert task.retries * task.retry_delay > timedelta(hours=3)
+    assert task.retry_policy.evaluate(StoreError("down"), 1, 50).action.value != "fail"
+    assert task.retry_policy.evaluate(IntegrityError("altered"), 1, 50).action.value == "fail"
     assert "plan" in task.downstream_task_ids
 
 
