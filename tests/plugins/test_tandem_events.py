@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from pipelines.monitoring.events import read_event
+from pipelines.records import RunRequest
+from pipelines.steps.begin import begin
+from pipelines.steps.context import Context
+from pipelines.steps.request import decide_requests, sweep
 from tests.plugins.conftest import SECRET, Airflow
 
 pytestmark = pytest.mark.usefixtures("airflow_variables")
@@ -208,6 +213,40 @@ def test_a_request_for_a_paused_model_is_kept_and_the_answer_says_so(client: Tes
     assert answer.status_code == 202
     assert "paused" in request["reasons"][-1]
     assert request["run_id"] in airflow.runs("daily")
+
+
+def decided_and_never_told(event: dict[str, Any]) -> str:
+    """Decide an event as a server does that is killed before it tells Airflow; return the id of the run."""
+    context = Context.open(event["model"])
+    pending = sweep(context)
+    if pending.run_id is not None:
+        begin(context, RunRequest(run_id=pending.run_id, by="airflow"))
+    requests = read_event(event, {event["model"]: context.spec}).requests
+    (decided,) = decide_requests(context, list(requests))
+    assert decided.run_id is not None
+    return decided.run_id
+
+
+def test_a_decision_that_airflow_was_never_told_of_is_told_at_the_next_look(
+    client: TestClient, airflow: Airflow
+) -> None:
+    event = own()
+    run_id = decided_and_never_told(event)
+    assert run_id not in airflow.runs("daily")
+    answer = client.post("/events", json=event)
+    assert (answer.status_code, answer.json()["requests"][0]["run_id"]) == (200, run_id)
+    assert run_id in airflow.runs("daily")
+
+
+def test_a_run_that_has_begun_is_not_made_again_when_airflow_has_forgotten_it(
+    client: TestClient, airflow: Airflow
+) -> None:
+    event = own()
+    run_id = decided_and_never_told(event)
+    begin(Context.open("daily"), RunRequest(run_id=run_id, by="airflow"))
+    answer = client.post("/events", json=event)
+    assert (answer.status_code, answer.json()["requests"][0]["run_id"]) == (200, run_id)
+    assert run_id not in airflow.runs("daily")
 
 
 def test_a_run_that_failed_before_it_had_begun_is_queued_again_by_the_next_event(airflow: Airflow) -> None:
