@@ -28,7 +28,11 @@ class AirflowApi:
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
         self._client = httpx.Client(base_url=url, timeout=30)
-        answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
+        try:
+            answer = self._send("POST", "/auth/token", json={"username": user, "password": password})
+        except ServiceError:
+            self._client.close()
+            raise
         self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def find_dag(self, dag_id: str) -> dict[str, Any] | None:
