@@ -104,5 +104,12 @@ def test_the_same_findings_make_the_same_request_whoever_asks() -> None:
     assert later.id != first.id
 
 
+def test_a_replays_request_is_neither_the_real_one_nor_that_of_another_replay() -> None:
+    history = [report("2013-05", dropped=True)]
+    found = find_reason(history, spec(needed=1), CHAMPION)
+    ids = {request_for(found, history, CHAMPION, "scheduled", replay).id for replay in (None, "r1", "r2")}
+    assert len(ids) == 3
+
+
 def test_nothing_monitored_is_no_reason() -> None:
     assert find_reason([], spec(), CHAMPION).sentences == ("no window was monitored yet",)

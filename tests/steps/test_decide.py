@@ -27,7 +27,8 @@ def place(trained_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     place = copy_tiny(trained_tiny, tmp_path, monkeypatch)
     place.deliver(13)
     place.deliver(14, is_reversed=True)
-    place.score(13, 14)
+    place.score(13)
+    place.score(14)
     return place
 
 

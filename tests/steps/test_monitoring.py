@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipelines.data.manifests import Manifest
@@ -25,6 +26,7 @@ from pipelines.steps.watched import newest_reports, read_reports
 from tests.faults.deadly import DeadlyStore, run_in_child
 from tests.steps.watching import MODEL, ROWS_A_DAY, Place, copy_tiny, day, drifted, end_of, kinds
 
+KILLS = 4
 LATER = datetime(2013, 2, 1, tzinfo=UTC)
 
 
@@ -97,17 +99,13 @@ def test_labels_are_held_back_as_long_as_the_spec_says(place: Place) -> None:
 
 
 def test_a_column_that_moved_is_seen_at_once_and_persists_after_two_of_three_days(place: Place) -> None:
-    place.deliver(13, shift=0.6)
-    place.deliver(14)
-    place.deliver(15, shift=0.6)
-    place.score(13, 15)
-    reports = [place.watch(number) for number in (13, 14, 15)]
+    reports = [place.live(number, shift=shift) for number, shift in ((13, 0.6), (14, 0.0), (15, 0.6))]
     assert [drifted(report) for report in reports] == [["x"], [], ["x"]]
     persistent = [[one.column for one in report.columns if one.persistent] for report in reports]
     assert persistent == [[], [], ["x"]]
     joint = [report.joint for report in reports]
     assert [one is not None and one.drifted for one in joint] == [True, False, True]
-    assert [one.drifted for one in reports[0].predictions] == [True]
+    assert [one.drifted for one in reports[0].predictions] == [True, True]
 
 
 def test_a_day_on_which_nothing_came_is_a_critical_alarm(place: Place) -> None:
@@ -286,11 +284,14 @@ def test_killed_at_any_write_and_run_again_it_leaves_what_it_would_have_left(
     place.score(13)
     place.deliver(13)
     asked = ScoreRequest(window=Window(start=day(13), end=day(14)), as_of=end_of(13))
-    for point in (0, 3, 5, 9):
-        trial = copy_tiny(tmp_path, tmp_path / f"trial-{point}", monkeypatch)
-        deadly = replace(trial.context, store=DeadlyStore(trial.context.store, point))
+    trials = [copy_tiny(tmp_path, tmp_path / f"trial-{number}", monkeypatch) for number in range(KILLS)]
+    counting = DeadlyStore(place.context.store, None)
+    expected = monitor(replace(place.context, store=counting), asked)
+    assert counting.passed >= 2 * KILLS
+    for trial, point in zip(trials, np.linspace(0, counting.passed - 1, KILLS, dtype=int), strict=True):
+        deadly = replace(trial.context, store=DeadlyStore(trial.context.store, int(point)))
         assert run_in_child(lambda deadly=deadly: monitor(deadly, asked)) == -signal.SIGKILL, point
-        assert trial.watch(13) == place.watch(13), point
+        assert monitor(trial.context, asked) == expected, point
         assert len(trial.keys("monitoring/windows/")) == 1
 
 

@@ -152,7 +152,7 @@ def train_tiny(folder: Path, label_delay_days: float = 0.0) -> None:
     _write_spec(folder, label_delay_days)
     with pytest.MonkeyPatch.context() as patch:
         _enter(patch, folder)
-        run_training(MODEL, RunRequest(by="test", run_id="first"))
+        run_training(MODEL, RunRequest(by="test", run_id="first", as_of=end_of(TRAINING_DAYS - 3)))
 
 
 def copy_tiny(before: Path, after: Path, patch: pytest.MonkeyPatch, label_delay_days: float = 0.0) -> Place:

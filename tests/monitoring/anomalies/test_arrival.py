@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data.profiling import profile_table
-from pipelines.monitoring.anomalies.arrival import duplicate_keys, freshness, odd_labels, volume
+from pipelines.monitoring.anomalies.arrival import duplicate_keys, freshness, odd_labels, undated_rows, volume
 from pipelines.monitoring.labels import LabelCounts
 
 AS_OF = datetime(2013, 5, 1, tzinfo=UTC)
@@ -120,3 +120,10 @@ def test_labels_that_could_not_be_used_are_never_passed_over() -> None:
     assert kinds["contradicting_labels"].startswith("2 rows have two labels in one delivery")
     fine = counts.model_copy(update={"num_contradicting": 0, "num_never_scored": 0, "num_unplaced": 0})
     assert odd_labels(fine, 0) == []
+
+
+def test_rows_without_a_time_are_counted_and_none_says_nothing() -> None:
+    assert undated_rows(0, 1000) == []
+    (found,) = undated_rows(1200, 1000)
+    assert (found.kind, found.severity) == ("undated_rows", "warning")
+    assert "1,200 rows came with the 1,000 of this window" in found.message
