@@ -117,6 +117,19 @@ class _AlwaysSecond(MemoryStore):
         return before.sha256 if before else None
 
 
+def test_who_is_second_again_and_again_is_told_of_all_that_was_written_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.registry.decisions.ROUNDS", 4)
+    seen: list[int] = []
+
+    def draft(state: DecisionState, missed: Sequence[DecisionEntry]) -> dict[str, Any]:
+        seen.append(len(missed))
+        return _fields(state)
+
+    with pytest.raises(StoreError):
+        append_decision(_AlwaysSecond(), "m", None, draft)
+    assert seen == [0, 1, 2, 3]
+
+
 def test_who_is_second_too_often_gives_up_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.registry.decisions.ROUNDS", 5)
     with pytest.raises(StoreError, match="others were first 5 times"):
