@@ -49,6 +49,9 @@ def decide(context: Context, monitored: Monitored) -> Decided:
         decided = _say_no(kept, "refused", Found(None, (*found.sentences, *held)), history, moment)
     elif found.reason is not None:
         decided = request(kept, request_for(found, history, champion, _BY, monitored.replay), as_of)
+        if decided.outcome == "known" and decided.run_id != pending.run_id:
+            told = f"{decided.run_id} began for that very reason, and nothing has come since"
+            decided = _say_no(kept, "refused", Found(None, (*found.sentences, told)), history, moment)
     else:
         decided = _say_no(kept, "observed", found, history, moment)
         if pending.run_id is not None:

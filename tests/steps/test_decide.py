@@ -99,13 +99,14 @@ def test_after_the_cooldown_the_same_drop_asks_for_the_next_run(place: Place) ->
     assert second.run_id not in (None, first.run_id)
 
 
-def test_after_the_cooldown_what_was_answered_by_a_run_is_no_reason_for_another(place: Place) -> None:
+def test_what_a_run_began_for_is_no_reason_for_another_when_the_cooldown_is_over(place: Place) -> None:
     first = place.decide(14)
     begun(place, first, end_of(14))
-    entries = actions(place)
     later = place.decide(14, as_of=end_of(19))
-    assert (later.outcome, later.request_id) == ("known", first.request_id)
-    assert actions(place) == entries
+    assert (later.outcome, later.run_id) == ("none", None)  # a run that Airflow forgot must not be made again
+    assert later.reasons[-1] == f"{first.run_id} began for that very reason, and nothing has come since"
+    assert actions(place)[-2:] == ["begun", "refused"]
+    assert place.decide(14, as_of=end_of(19)) == later
 
 
 def test_too_few_new_labels_are_no_reason(place: Place) -> None:
