@@ -201,14 +201,17 @@ class _Player:
             ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
             self.connect() as api,
         ):
-            oracle = pool.submit(_oracle, model, self.first, window)  # meanwhile: Airflow's tasks mostly start
+            first = candidate_of(self.context.store, self.first, "Nothing was measured")
+            knows_all = bounds(_trained_on(self.context, first))[1] == bounds(window.span)[0]
+            training = None if knows_all else pool.submit(_oracle, model, window)  # while Airflow's tasks mostly start
             for kind in ("score", "monitor", "train"):
                 wait_for_dag(api, f"{kind}__{model}")
                 api.unpause(f"{kind}__{model}")
             ingested, scored = self._score(api, window)
             report, decided = self._monitor(api, window)
             outcome = self._retrain(api, decided)
-            played = self._measured(window, ingested, scored, report, decided, outcome, oracle.result())
+            models = {"frozen": first, "oracle": first if training is None else training.result()}
+            played = self._measured(window, ingested, scored, report, decided, outcome, models)
         self.context.store.put_if_absent(key, played.to_bytes())
 
     def replayed(self) -> Replayed:
@@ -272,11 +275,10 @@ class _Player:
         report: MonitoringReport,
         decided: Decided,
         outcome: str | None,
-        oracle: Candidate,
+        models: Mapping[str, Candidate],
     ) -> ReplayMonth:
         context = self.context
-        first = candidate_of(context.store, self.first, "Nothing was measured")
-        values = self._values(window, ingested, scored, {"frozen": first, "oracle": oracle})
+        values = self._values(window, ingested, scored, models)
         serving = champion_entry(read_ledger(context.store, context.spec.name))
         promoted = serving.version if serving and serving.version != scored.champion_version else None
         return ReplayMonth(
@@ -291,7 +293,7 @@ class _Player:
             reason="; ".join(decided.reasons),
             retrained=outcome is not None,
             promoted_version=promoted if outcome == "success" else None,
-            is_oracle_retrained=oracle != first,
+            is_oracle_retrained=models["oracle"] != models["frozen"],
         )
 
     def _values(
@@ -306,13 +308,9 @@ class _Player:
         return measure_window(self.context, rows[0], deciding_metric(self.context.spec), models, served[0])
 
 
-def _oracle(model: str, first: LedgerEntry, window: PlayedWindow) -> Candidate:
-    """Return what is trained on all rows before a window: the first champion, where it was."""
+def _oracle(model: str, window: PlayedWindow) -> Candidate:
+    """Train on all rows before a window."""
     context = _classic(model)
-    candidate = candidate_of(context.store, first, "Nothing was measured")
-    known = read_manifest(context.store, model, candidate.snapshot_id).training.window
-    if bounds(known)[1] == bounds(window.span)[0]:
-        return candidate
     return train_oracle(context, Window(start=context.spec.schedule.data_start, end=window.begin), _BY)
 
 
@@ -320,10 +318,13 @@ def _score(value: MetricValue | None) -> Score | None:
     return None if value is None or value.value is None else Score(value=value.value, low=value.low, high=value.high)
 
 
+def _trained_on(context: Context[ClassicSpec], candidate: Candidate) -> Window:
+    return read_manifest(context.store, context.spec.name, candidate.snapshot_id).training.window
+
+
 def _check_fairness(context: Context[ClassicSpec], first: LedgerEntry, window: PlayedWindow) -> None:
     """Refuse a replay of rows that the first champion has learnt from: it would look better than it was."""
-    candidate = candidate_of(context.store, first, "Nothing was replayed")
-    trained = read_manifest(context.store, context.spec.name, candidate.snapshot_id).training.window
+    trained = _trained_on(context, candidate_of(context.store, first, "Nothing was replayed"))
     end, begins = bounds(trained)[1], bounds(window.span)[0]
     if end is None or begins is None or end > begins:
         raise DataError(

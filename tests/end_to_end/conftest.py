@@ -68,7 +68,8 @@ class Workplace:
         """Return the header that names one of Airflow's users."""
         passwords = json.loads((self.home / "airflow" / "passwords.json").read_text())
         login = {"username": user, "password": passwords[user]}
-        token = httpx.post(f"{self.links['airflow_url']}/auth/token", json=login).json()["access_token"]
+        answer = httpx.post(f"{self.links['airflow_url']}/auth/token", json=login, timeout=30)
+        token = answer.json()["access_token"]
         return {"Authorization": f"Bearer {token}"}
 
     def send(self, method: str, path: str, body: Mapping[str, Any], user: str | None = USER) -> httpx.Response:
