@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from pipelines.data.manifests import Manifest
 from pipelines.data.periods import period_span
 from pipelines.data.profile_store import store_profile
-from pipelines.data.profiles import Profile, merge_profiles
+from pipelines.data.profiles import Profile
 from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError, ObjectMissing
@@ -24,7 +25,7 @@ from pipelines.monitoring.column_drift import column_drift
 from pipelines.monitoring.joint import joint_columns, joint_drift
 from pipelines.monitoring.persistence import with_persistence
 from pipelines.monitoring.policy import text_of
-from pipelines.monitoring.reference import Reference, choose_reference, read_profiles
+from pipelines.monitoring.reference import Reference, stored_reference
 from pipelines.monitoring.sampling import reference_sample, sample_rows
 from pipelines.records import (
     Anomaly,
@@ -264,10 +265,10 @@ def _reference(
 ) -> tuple[tuple[Reference, Profile] | None, list[Anomaly]]:
     """Return what the window is compared with and the profile of all training rows, or None and an alarm."""
     spec, train = context.spec, champion.manifest.training.train
+    read = partial(stored_reference, context.store, spec.name, champion.candidate.snapshot_id, train, name)
     try:
-        profiles = read_profiles(context.store, train)
-        reference = choose_reference(profiles, name, spec.source.partition_by, spec.monitoring.drift.reference)
-        every = merge_profiles(list(profiles.values()))
+        reference = read(spec.source.partition_by, spec.monitoring.drift.reference)
+        every = read(spec.source.partition_by, "training").profile
     except (DataError, ObjectMissing):
         return None, usable_reference(None, f"of version {champion.entry.version}")[1]
     usable, anomalies = usable_reference(reference.profile, reference.words)
@@ -283,7 +284,7 @@ def _joint(
     chosen = joint_columns(names, reference.usual)
     side = champion.manifest.training.train
     known = reference_sample(
-        context.store, context.spec.name, champion.candidate.snapshot_id, side, chosen, settings.joint_rows
+        context.store, context.spec.name, champion.candidate.snapshot_id, side, names, settings.joint_rows
     )
     return joint_drift(
         known, sample_rows(path, chosen, settings.joint_rows, sha256), chosen, settings, seed_from(sha256) % 2**32
