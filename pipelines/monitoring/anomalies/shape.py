@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from pipelines.data.profiles import FORMAT_VERSION, ColumnProfile, Profile
 from pipelines.data.sketches import FrequentSketch
+from pipelines.monitoring.column_drift import MOSTLY_DISTINCT
 from pipelines.records import Anomaly, Severity
 
 FEWEST_ROWS = 30  # a share of fewer rows says little
@@ -97,17 +98,19 @@ def unseen_categories(new: Profile, reference: Profile, columns: Sequence[str], 
 
     Up to 768 distinct texts a sketch is exact. With more it knows counts within a bound; then a category counts as
     unseen when the training rows have it, at most, a tenth as often as the window has it, at least: what is reported
-    is surely so, and rare categories of identifiers are passed over.
+    is surely so, and rare categories of identifiers are passed over. Where nearly every text of the training rows is
+    another, as prompts are, one that came once is no category.
     """
     found = []
     for name, ours, theirs in _both(new, reference, columns):
         if ours.text is None or theirs.text is None or ours.num_rows < FEWEST_ROWS or ours.family != "text":
             continue
+        fewest = 2 if theirs.num_distinct > MOSTLY_DISTINCT * theirs.text.count else 1
         known = FrequentSketch.merged([theirs.text.frequent])
         unseen = [
             (text, rows)
             for text, rows in FrequentSketch.merged([ours.text.frequent]).surely()
-            if known.at_most(text) / theirs.num_rows <= _RARE * rows / ours.num_rows
+            if rows >= fewest and known.at_most(text) / theirs.num_rows <= _RARE * rows / ours.num_rows
         ]
         share = sum(rows for _, rows in unseen) / ours.num_rows
         if share <= most:

@@ -119,6 +119,14 @@ def test_few_rows_say_nothing_about_categories_and_numbers_have_none() -> None:
     assert unseen_categories(_profile({"n": [2] * 50}), reference, ["n"], 0.05) == []
 
 
+def test_where_every_text_is_another_one_that_came_once_is_no_category_and_one_that_came_often_is() -> None:
+    reference = _profile({"prompt": [f"what is {number}?" for number in range(200)]})
+    new = [f"and what was {number}?" for number in range(90)]
+    assert unseen_categories(_profile({"prompt": new}), reference, ["prompt"], 0.05) == []
+    (found,) = unseen_categories(_profile({"prompt": [*new, *["buy now"] * 10]}), reference, ["prompt"], 0.05)
+    assert "'buy now' (10)" in found.message
+
+
 def test_identifiers_beyond_what_a_sketch_counts_are_not_called_unseen_but_a_frequent_new_one_is() -> None:
     identifiers = [f"tail{number}" for number in range(4000)]
     reference = merge_profiles([_profile({"tail": identifiers}), _profile({"tail": identifiers})])
