@@ -131,7 +131,7 @@ SPECS |= {
     + "\nretraining:\n  cooldown_days: 7\n"
     for name in WAYS_IN
 }
-SPECS["watched"] = (  # any drift asks for a training at once: the day of the month has drifted every day
+SPECS["watched"] = (  # any drift asks for a training at once, and no two days have the same weather
     SPECS["asked"].replace("name: asked", "name: watched").split("\nmonitoring:")[0].replace("by: month", "by: day")
     + """
 monitoring:

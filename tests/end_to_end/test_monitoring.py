@@ -72,10 +72,10 @@ def test_an_announcement_leads_to_answers_a_report_and_one_training(place: Workp
 
     decided = place.api.returned(f"monitor__{MODEL}", watching, "decide")
     assert decided["outcome"] == "start"
-    assert "day_of_month" in " ".join(decided["reasons"])
+    assert "drifted in 1 of 1 windows" in decided["reasons"][0]
     (training,) = runs(place, "train")
     assert training == decided["run_id"]
-    assert "day_of_month" in runs(place, "train")[training]["note"]
+    assert "drifted in 1 of 1 windows" in runs(place, "train")[training]["note"]
 
     def begins() -> bool:
         tasks = {task["task_id"]: task["state"] for task in place.api.tasks(f"train__{MODEL}", training)}
