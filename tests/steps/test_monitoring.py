@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,20 @@ def test_labels_are_held_back_as_long_as_the_spec_says(place: Place) -> None:
     later = place.watch(13, as_of=f"{day(14)}T12:00:00+00:00")
     assert later.num_labelled == ROWS_A_DAY
     assert place.watch(13, as_of=end_of(20)) == later
+
+
+def test_times_with_a_zone_are_placed_and_held_back_by_utc(place: Place) -> None:
+    types = {**place.context.spec.source.model_dump()["column_types"], "time": "TIMESTAMPTZ"}
+    place = place.changed("source", column_types=types).changed("monitoring", label_delay_days=0.5)
+    for old in place.rows.iterdir():
+        old.unlink()  # of one source all times have a zone, or none has
+    place.deliver(13)
+    file = place.rows / f"{day(13)}.csv"
+    file.write_text(re.sub(r"(:00),", r"\1+02,", file.read_text()))  # two hours ahead of UTC
+    place.score(13)
+    report = place.watch(13)
+    assert report.num_rows == ROWS_A_DAY - 20  # the first two hours are of the day before
+    assert report.num_labelled == 121  # and noon is two in the afternoon
 
 
 def test_a_column_that_moved_is_seen_at_once_and_persists_after_two_of_three_days(place: Place) -> None:
