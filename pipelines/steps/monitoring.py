@@ -19,6 +19,7 @@ from pipelines.steps.watched import Watched, find_watched, newest_reports, read_
 from pipelines.steps.watching import NOT_WATCHED, Half, empty_report, inputs_of, make_report
 
 LOG = logging.getLogger(__name__)
+MOST_TEACHING_WINDOWS = 3  # labelled windows that an estimate learns from: each is read at every look
 
 
 def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
@@ -106,17 +107,18 @@ def _before(
     history: Sequence[MonitoringReport],
     entries: Sequence[LedgerEntry],
     as_of: datetime,
-) -> Watched | None:
-    """Return the window before, where the same version answered it and labels have come."""
-    same = [one for one in history if one.champion_version == watched.scored.version and one.num_labelled]
-    if not same:
-        return None
-    start, end = period_span(same[-1].window_name, context.spec.source.partition_by)
-    if start is None or end is None:
-        return None
-    window = Window(start=start.isoformat(), end=end.isoformat())
-    found = find_watched(context, entries, window, as_of, 1, watched.scored.version)
-    return next((one for one in found if one.scored.version == watched.scored.version), None)
+) -> list[Watched]:
+    """Return the last windows before that the same version answered and labels have come of, the oldest first."""
+    version, by = watched.scored.version, context.spec.source.partition_by
+    same = [one.window_name for one in history if one.champion_version == version and one.num_labelled]
+    same = same[-MOST_TEACHING_WINDOWS:]
+    spans = [period_span(name, by) for name in same]
+    starts, ends = [start for start, _ in spans if start], [end for _, end in spans if end]
+    if not same or len(starts) < len(spans) or len(ends) < len(spans):
+        return []
+    window = Window(start=min(starts).isoformat(), end=max(ends).isoformat())
+    found = find_watched(context, entries, window, as_of, len(same), version)
+    return [one for one in found if one.name in same and one.scored.version == version]
 
 
 def _expected(context: Context, window: Window, found: Sequence[Watched], as_of: datetime) -> set[str]:

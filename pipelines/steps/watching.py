@@ -101,13 +101,13 @@ class Half(Protocol):
     def perform(
         self,
         watched: Watched,
-        before: Watched | None,
+        before: Sequence[Watched],
         champion: Champion,
         as_of: datetime,
         scored: Path,
         folder: Path,
     ) -> Performed:
-        """Return how good the champion was in a window; `before` is the window before, where it answered that too."""
+        """Return how good the champion was in a window; `before` are labelled windows that it answered earlier."""
         ...
 
 
@@ -126,7 +126,7 @@ def inputs_of(
     half: Half,
     watched: Watched,
     serving: LedgerEntry,
-    before: Watched | None,
+    before: Sequence[Watched],
     history: Sequence[MonitoringReport],
     as_of: datetime,
 ) -> str:
@@ -139,7 +139,7 @@ def inputs_of(
             "contents": watched.contents(),
             "entry": watched.entry.sha256,
             "serving": serving.sha256,
-            "before": None if before is None else [before.scored.sha256, *before.contents()],
+            "before": [[one.scored.sha256, *one.contents()] for one in before],
             "history": [report.inputs_sha256 for report in history],
             "spec": [spec.monitoring.model_dump(mode="json"), list(half.columns)],
             "undated": watched.num_undated,
@@ -163,7 +163,7 @@ def make_report(
     half: Half,
     watched: Watched,
     serving: LedgerEntry,
-    before: Watched | None,
+    before: Sequence[Watched],
     history: Sequence[MonitoringReport],
     as_of: datetime,
 ) -> MonitoringReport:
@@ -174,7 +174,7 @@ def make_report(
         half: What watching is for the model's half.
         watched: The window.
         serving: The entry by which a version serves now.
-        before: The window before, where the same version answered it.
+        before: Labelled windows that the same version answered earlier, the oldest first.
         history: The newest report of each window before.
         as_of: The moment at which the world is looked at.
 

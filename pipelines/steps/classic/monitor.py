@@ -81,7 +81,7 @@ class TableHalf:
     def perform(
         self,
         watched: Watched,
-        before: Watched | None,
+        before: Sequence[Watched],
         champion: Champion,
         as_of: datetime,
         scored: Path,

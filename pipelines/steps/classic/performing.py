@@ -43,7 +43,7 @@ class Importances(Record):
 def perform(
     context: Context[ClassicSpec],
     watched: Watched,
-    before: Watched | None,
+    before: Sequence[Watched],
     evaluation: Evaluation,
     as_of: datetime,
     scored: Path,
@@ -54,7 +54,7 @@ def perform(
     Args:
         context: The model's surroundings.
         watched: The window.
-        before: The window before, where the same version answered it: its labels teach the estimate.
+        before: Windows that the same version answered earlier, the oldest first: their labels teach the estimate.
         evaluation: Of the champion.
         as_of: Labels that came later are not looked at.
         scored: The answers.
@@ -69,7 +69,8 @@ def perform(
     with _labelled(context, watched, scored, as_of, folder) as (path, counts):
         known = read_answered(path, training.task, has_truth=True)
     measured = measure_window(training.task, known, evaluation.metrics, settings, gates.bootstrap_samples, seed)
-    sources = [*_holdout(context, evaluation), *_window_before(context, before, as_of, folder)]
+    earlier = [_known(context, one, as_of, folder / one.name) for one in before]
+    sources = [*_holdout(context, evaluation), *earlier]
     answered = read_answered(scored, training.task)
     if training.task == "regression":
         estimated = estimate_regression(answered, sources, evaluation.metrics, settings, seed=seed)
@@ -145,15 +146,10 @@ def _holdout(context: Context[ClassicSpec], evaluation: Evaluation) -> list[Know
         return [known_from(read_answered(path, context.spec.training.task, _CHALLENGER, has_truth=True))]
 
 
-def _window_before(
-    context: Context[ClassicSpec], before: Watched | None, as_of: datetime, folder: Path
-) -> Sequence[Known]:
-    if before is None:
-        return []
-    inside = folder / "before"
-    inside.mkdir(exist_ok=True)
+def _known(context: Context[ClassicSpec], watched: Watched, as_of: datetime, folder: Path) -> Known:
+    folder.mkdir()
     with (
-        fetch_verified(context.store, before.scored.key, before.scored.content_sha256) as scored,
-        _labelled(context, before, scored, as_of, inside) as (path, _),
+        fetch_verified(context.store, watched.scored.key, watched.scored.content_sha256) as scored,
+        _labelled(context, watched, scored, as_of, folder) as (path, _),
     ):
-        return [known_from(read_answered(path, context.spec.training.task, has_truth=True))]
+        return known_from(read_answered(path, context.spec.training.task, has_truth=True))

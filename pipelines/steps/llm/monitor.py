@@ -65,7 +65,7 @@ class ChatHalf:
     def perform(
         self,
         watched: Watched,
-        before: Watched | None,
+        before: Sequence[Watched],
         champion: Champion,
         as_of: datetime,
         scored: Path,
