@@ -51,7 +51,8 @@ class ReplaySummary(Record):
     """What a replay came to, over the months in which all three models were measured.
 
     `mean_gain` is served minus frozen, `oracle_gain` oracle minus frozen, both turned so that more is better, in the
-    metric's own unit. `share_kept` is the first over the second; None where the oracle gains nothing.
+    metric's own unit. `share_kept` is the first over the second; None where the oracle gains nothing. A retraining
+    after the last month could serve none of them, and is not counted.
     """
 
     metric: str
@@ -72,6 +73,7 @@ def summarize(months: Sequence[ReplayMonth], metric: str) -> ReplaySummary:
         months: Oldest first.
         metric: What was measured; of one where less is better, the gains are turned.
     """
+    served = months[:-1]  # what the last month asks for serves none of these months
     gains = [gain for month in months if (gain := _gains(month, metric)) is not None]
     mean_gain = fmean(served for served, _ in gains) if gains else None
     oracle_gain = fmean(oracle for _, oracle in gains) if gains else None
@@ -83,8 +85,8 @@ def summarize(months: Sequence[ReplayMonth], metric: str) -> ReplaySummary:
         mean_gain=mean_gain,
         oracle_gain=oracle_gain,
         share_kept=mean_gain / oracle_gain if worth and mean_gain is not None and oracle_gain is not None else None,
-        num_retrainings=sum(month.retrained for month in months),
-        num_promoted=sum(month.promoted_version is not None for month in months),
+        num_retrainings=sum(month.retrained for month in served),
+        num_promoted=sum(month.promoted_version is not None for month in served),
         num_oracle_retrainings=sum(month.oracle is not None and month.is_oracle_retrained for month in months),
     )
 
