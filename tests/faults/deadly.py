@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from threadpoolctl import threadpool_limits
+
 from pipelines.store import ObjectInfo, Store
 
 
@@ -68,7 +70,8 @@ def run_in_child(do: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         try:
-            do()
+            with threadpool_limits(1):  # OpenMP waits for ever, in a fork, for the threads that its parent had
+                do()
             os._exit(0)
         finally:  # never back into pytest
             traceback.print_exc()
