@@ -154,4 +154,9 @@ def _best(job: TrainingJob, progress: Progress) -> Path:
 def _peak_bytes(on_gpu: bool) -> int:
     if on_gpu:
         return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # getrusage would tell the size of the process that started this one, where that was larger
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
