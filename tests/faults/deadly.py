@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from threadpoolctl import threadpool_limits
-
 from pipelines.store import ObjectInfo, Store
 
 
@@ -70,8 +68,7 @@ def run_in_child(do: Callable[[], object]) -> int:
     child = os.fork()
     if child == 0:
         try:
-            with threadpool_limits(1):  # OpenMP waits for ever, in a fork, for the threads that its parent had
-                do()
+            do()
             os._exit(0)
         finally:  # never back into pytest
             traceback.print_exc()

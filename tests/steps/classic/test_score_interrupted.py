@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from threadpoolctl import threadpool_limits
 
 from pipelines.records import Appointed, Ingested, Partition, ScoredShard, ScoreRequest, Window, sha256_of
 from pipelines.serving.tables import TableAnswerer
@@ -22,9 +23,20 @@ from pipelines.steps.classic.score import score
 from pipelines.steps.context import Context
 from pipelines.store import Store
 from pipelines.store.files import FileStore
-from tests.faults.deadly import DeadlyStore, run_in_child
+from tests.faults.deadly import DeadlyStore
+from tests.faults.deadly import run_in_child as run_forked
 
 BATCH_ROWS = 10
+
+
+def run_in_child(do: Callable[[], object]) -> int:
+    """Run in a forked child with one thread: OpenMP waits for ever, in a fork, for the threads that its parent had."""
+
+    def alone() -> None:
+        with threadpool_limits(1):
+            do()
+
+    return run_forked(alone)
 
 
 def _ingested(store: Store) -> Ingested:
