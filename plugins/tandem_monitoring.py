@@ -71,8 +71,7 @@ class RetrainOperator(TriggerDagRunOperator):
         run_id, model = self.decided["run_id"], self.decided["model"]
         if not task_instance.get_dr_count(self.trigger_dag_id, run_ids=[run_id], states=["failed"]):
             return False
-        from pipelines.registry.decisions import last_decision, state_after  # on the worker: parsing stays fast
+        from pipelines.registry.decisions import is_pending  # on the worker: parsing stays fast
         from pipelines.steps.context import Context
 
-        pending = state_after(last_decision(Context.open(model).within(self.decided["replay"]).store, model)).pending
-        return pending is not None and pending.run_id == run_id
+        return is_pending(Context.open(model).within(self.decided["replay"]).store, model, run_id)

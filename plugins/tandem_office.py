@@ -16,7 +16,7 @@ from tandem_desk import Desk
 from pipelines.errors import SpecError, UsageError
 from pipelines.monitoring.events import claim_key
 from pipelines.records.monitoring import Decided, RetrainingRequest
-from pipelines.registry.decisions import find_requests, last_decision, read_request, state_after
+from pipelines.registry.decisions import find_requests, is_pending, last_decision, read_request
 from pipelines.spec import Environment, ModelSpec, load_environment, load_model, model_names, project_root
 from pipelines.steps.context import Context
 from pipelines.steps.request import decide_requests
@@ -90,12 +90,8 @@ class Office:
         return decide_requests(Context(spec, self._environment, self._store), requests)
 
     def _hold(self, decided: Decided) -> None:
-        if decided.outcome == "known" and not self._is_pending(decided):
+        if decided.outcome == "known" and not is_pending(self._store, decided.model, decided.run_id):
             return  # it has begun; Airflow may have forgotten it by now, and must not run it again
         run_after = datetime.fromisoformat(decided.run_after) if decided.run_after else None
         note = "\n".join(decided.reasons)[:1000]
         hold_run(f"train__{decided.model}", str(decided.run_id), run_after, note, "events")
-
-    def _is_pending(self, decided: Decided) -> bool:
-        pending = state_after(last_decision(self._store, decided.model)).pending
-        return pending is not None and pending.run_id == decided.run_id

@@ -101,6 +101,16 @@ def state_after(head: DecisionEntry | None) -> DecisionState:
     return head.state if head else DecisionState()
 
 
+def is_pending(store: Store, model: str, run_id: str | None) -> bool:
+    """Tell whether a run was made and has not begun: only such a run may Airflow be told of again.
+
+    Raises:
+        IntegrityError: If the last decision is not what was written.
+    """
+    pending = state_after(last_decision(store, model)).pending
+    return pending is not None and pending.run_id == run_id
+
+
 def find_requests(
     store: Store, model: str, head: DecisionEntry | None, request_ids: Iterable[str]
 ) -> dict[str, DecisionEntry]:

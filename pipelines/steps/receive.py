@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pipelines.errors import SpecError, UsageError
 from pipelines.monitoring.events import LARGEST_BYTES, read_event, read_json
 from pipelines.records import Decided, Record, RetrainingRequest
-from pipelines.registry.decisions import last_decision, state_after
+from pipelines.registry.decisions import is_pending
 from pipelines.spec import ModelSpec, load_model, model_names
 from pipelines.steps.context import Context
 from pipelines.steps.request import decide_requests
@@ -71,8 +71,7 @@ def receive(messages: Sequence[str], by: str = "the queue") -> Messages:
 
 
 def _held(context: Context, decided: Decided) -> list[HeldRun]:
-    pending = state_after(last_decision(context.store, decided.model)).pending
-    if decided.run_id is None or pending is None or pending.run_id != decided.run_id:
+    if decided.run_id is None or not is_pending(context.store, decided.model, decided.run_id):
         return []  # it has begun; Airflow may have forgotten it by now, and must not run it again
     return [
         HeldRun(model=decided.model, run_id=decided.run_id, run_after=decided.run_after, reasons=decided.reasons[:8])

@@ -16,13 +16,12 @@ from pipelines.classic.curves.regression import draw_predicted_against_actual, d
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.classic.evaluation.importance import MOST_ROWS, Importance
 from pipelines.classic.evaluation.metrics import is_measurable
+from pipelines.classic.evaluation.predictions import CHALLENGER
 from pipelines.gates.pictures.intervals import draw_differences, draw_slices
 from pipelines.gates.pictures.style import save
 from pipelines.gates.samples import Figures
 from pipelines.records import MetricValue
 from pipelines.spec import ClassicSpec
-
-CHALLENGER = "challenger"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ import pyarrow as pa
 
 from pipelines.classic.evaluation.arrays import Array
 
+CHALLENGER = "challenger"
+"""What a candidate is called in its evaluation, also when it has become champion since."""
+
 
 def predictions_table(
     holdout: pa.Table,

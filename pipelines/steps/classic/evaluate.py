@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.classic.curves.drawing import CHALLENGER, Pictured, draw_all
+from pipelines.classic.curves.drawing import Pictured, draw_all
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.measuring import measure_all
 from pipelines.classic.evaluation.models import Answers, answer, load_candidate
-from pipelines.classic.evaluation.predictions import predictions_table
+from pipelines.classic.evaluation.predictions import CHALLENGER, predictions_table
 from pipelines.data.manifests import Manifest
 from pipelines.data.predictions import write_predictions
 from pipelines.data.slices import slice_columns, slices_of

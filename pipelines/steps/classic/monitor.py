@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipelines.classic.evaluation.predictions import CHALLENGER
 from pipelines.data.profiles import Profile
 from pipelines.monitoring.anomalies.served import odd_answers
 from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
@@ -20,8 +21,6 @@ from pipelines.steps.monitoring import watch
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
 from pipelines.store.verified import fetch_verified
-
-_CHALLENGER = "challenger"  # what the champion was called in the evaluation that promoted it
 
 
 def monitor(context: Context[ClassicSpec], request: ScoreRequest) -> Monitored:
@@ -70,8 +69,8 @@ class TableHalf:
             return None
         with fetch_verified(self.context.store, key, sha256) as path:
             table = pq.read_table(path, memory_map=False)
-        own = [name for name in table.column_names if name.partition(".")[0] == _CHALLENGER]
-        renamed = [name.replace(_CHALLENGER, "prediction", 1) for name in own]
+        own = [name for name in table.column_names if name.partition(".")[0] == CHALLENGER]
+        renamed = [name.replace(CHALLENGER, "prediction", 1) for name in own]
         return profile_of_predictions(table.select(own).rename_columns(renamed))
 
     def odd_answers(self, answers: Profile, usual: Profile | None) -> list[Anomaly]:

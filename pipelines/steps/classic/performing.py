@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.models import load_candidate
+from pipelines.classic.evaluation.predictions import CHALLENGER
 from pipelines.data.parquet import ParquetWriter
 from pipelines.data.snapshots import read_holdout
 from pipelines.errors import ObjectExists
@@ -22,7 +23,7 @@ from pipelines.monitoring.answers import read_answered
 from pipelines.monitoring.error_model import estimate_regression
 from pipelines.monitoring.estimates import estimate_window
 from pipelines.monitoring.known import Known, known_from
-from pipelines.monitoring.labels import Delivery, LabelCounts, join_labels
+from pipelines.monitoring.labels import Delivery, Labelled, join_labels
 from pipelines.monitoring.measured import measure_window
 from pipelines.records import Candidate, Evaluation, Record
 from pipelines.spec import ClassicSpec
@@ -30,8 +31,6 @@ from pipelines.steps.context import Context
 from pipelines.steps.watched import Watched, content_of
 from pipelines.steps.watching import Performed
 from pipelines.store.verified import fetch_verified, read_record
-
-_CHALLENGER = "challenger"  # what the champion was called in the evaluation that promoted it
 
 
 class Importances(Record):
@@ -66,8 +65,8 @@ def perform(
     """
     training, gates = context.spec.training, context.spec.gates
     settings, seed = context.spec.monitoring.performance, seed_from(watched.scored.content_sha256)
-    with _labelled(context, watched, scored, as_of, folder) as (path, counts):
-        known = read_answered(path, training.task, has_truth=True)
+    labelled = _labelled(context, watched, scored, as_of, folder)
+    known = read_answered(labelled.path, training.task, has_truth=True)
     measured = measure_window(training.task, known, evaluation.metrics, settings, gates.bootstrap_samples, seed)
     earlier = [_known(context, one, as_of, folder / one.name) for one in before]
     sources = [*_holdout(context, evaluation), *earlier]
@@ -76,7 +75,9 @@ def perform(
         estimated = estimate_regression(answered, sources, evaluation.metrics, settings, seed=seed)
     else:
         estimated = estimate_window(training.task, answered, sources, evaluation.metrics, settings, seed)
-    return Performed(counts.num_labelled, measured, estimated, tuple(odd_labels(counts, known.num_unknown)))
+    return Performed(
+        labelled.counts.num_labelled, measured, estimated, tuple(odd_labels(labelled.counts, known.num_unknown))
+    )
 
 
 def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str, float]:
@@ -96,11 +97,8 @@ def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str
     return read_record(store, key, Importances).costs
 
 
-@contextmanager
-def _labelled(
-    context: Context[ClassicSpec], watched: Watched, scored: Path, as_of: datetime, folder: Path
-) -> Iterator[tuple[Path, LabelCounts]]:
-    """Give the labelled rows of a window, and what became of all its labels."""
+def _labelled(context: Context[ClassicSpec], watched: Watched, scored: Path, as_of: datetime, folder: Path) -> Labelled:
+    """Return the labelled rows of a window, and what became of all its labels."""
     spec, store = context.spec, context.store
     with ExitStack() as stack:
         deliveries: list[Delivery] = []
@@ -109,8 +107,7 @@ def _labelled(
             path = stack.enter_context(fetch_verified(store, part.key, sha256))
             if spec.training.target in pq.read_schema(path).names:
                 deliveries.append([_known_by(context, path, as_of, folder / f"{sha256}.parquet")])
-        labelled = join_labels(scored, deliveries, spec.source.key_columns, spec.training.target, folder)
-        yield labelled.path, labelled.counts
+        return join_labels(scored, deliveries, spec.source.key_columns, spec.training.target, folder)
 
 
 def _known_by(context: Context[ClassicSpec], path: Path, as_of: datetime, kept: Path) -> Path:
@@ -143,13 +140,11 @@ def _holdout(context: Context[ClassicSpec], evaluation: Evaluation) -> list[Know
     if evaluation.predictions_key is None or evaluation.predictions_sha256 is None:
         return []
     with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256) as path:
-        return [known_from(read_answered(path, context.spec.training.task, _CHALLENGER, has_truth=True))]
+        return [known_from(read_answered(path, context.spec.training.task, CHALLENGER, has_truth=True))]
 
 
 def _known(context: Context[ClassicSpec], watched: Watched, as_of: datetime, folder: Path) -> Known:
     folder.mkdir()
-    with (
-        fetch_verified(context.store, watched.scored.key, watched.scored.content_sha256) as scored,
-        _labelled(context, watched, scored, as_of, folder) as (path, _),
-    ):
-        return known_from(read_answered(path, context.spec.training.task, has_truth=True))
+    with fetch_verified(context.store, watched.scored.key, watched.scored.content_sha256) as scored:
+        labelled = _labelled(context, watched, scored, as_of, folder)
+    return known_from(read_answered(labelled.path, context.spec.training.task, has_truth=True))
