@@ -1,6 +1,6 @@
 """Whether what monitoring found is reason enough to train again: pure, and each answer says why in words.
 
-Drift alone warns. What asks for a retraining is what the spec names in `retraining.on`, seen in K of the last N
+Drift alone warns. What asks for a retraining is what the spec names in `retraining.reasons`, seen in K of the last N
 windows and in the newest of them, on enough new labelled rows for the gate to be able to say yes.
 """
 
@@ -47,7 +47,7 @@ def find_reason(history: Sequence[MonitoringReport], spec: ModelSpec, champion_l
         ("estimate", "performance", _dropped([one.estimates for one in own], metric, persistence, "estimated")),
         ("drift", "drift", _drifted(own, spec)),
     )
-    asked = [(reason, sentence) for name, reason, (seen, sentence) in signals if seen and name in settings.on]
+    asked = [(reason, sentence) for name, reason, (seen, sentence) in signals if seen and name in settings.reasons]
     silent = [f"{sentence}, which only warns" if seen else sentence for _, _, (seen, sentence) in signals]
     if not asked:
         return Found(None, tuple(silent))

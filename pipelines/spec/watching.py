@@ -43,7 +43,7 @@ class KOfN(Section):
 
 
 class Drift(Section):
-    """When a column counts as drifted. Drift warns; it asks for a retraining only where `retraining.on` says so."""
+    """When a column counts as drifted. Drift warns; it asks for a retraining only where `retraining.reasons` has it."""
 
     minimum_distance: float = Field(0.08, gt=0, lt=1, description="Kolmogorov-Smirnov or total variation distance.")
     false_discovery_rate: float = Field(0.05, gt=0, lt=1, description="Benjamini-Hochberg over a window's columns.")
@@ -123,7 +123,7 @@ EventRule = Annotated[S3Event | CloudEvent | AlertmanagerEvent, Field(discrimina
 class Retraining(Section):
     """What is reason enough to train again, and how often that may be."""
 
-    on: tuple[Literal["performance", "estimate", "drift"], ...] = Field(
+    reasons: tuple[Literal["performance", "estimate", "drift"], ...] = Field(
         ("performance",), description="What monitoring finds that asks for a retraining; all else only warns."
     )
     cooldown_days: float = Field(7.0, ge=0, description="Days after the start of a training before the next may begin.")

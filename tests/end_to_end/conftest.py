@@ -136,7 +136,7 @@ SPECS["watched"] = (  # any drift asks for a training at once, and no two days h
     + """
 monitoring:
   drift: {minimum_weight: 0, persistence: {needed: 1, windows: 1}}
-retraining: {on: [drift], cooldown_days: 0, weekly_runs: 9, minimum_new_rows: 100}
+retraining: {reasons: [drift], cooldown_days: 0, weekly_runs: 9, minimum_new_rows: 100}
 """
 )
 

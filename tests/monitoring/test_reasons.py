@@ -15,13 +15,13 @@ CHAMPION = "a" * 64
 
 
 def spec(
-    on: tuple[str, ...] = ("performance",), needed: int = 2, windows: int = 3, minimum_new_rows: int = 100
+    reasons: tuple[str, ...] = ("performance",), needed: int = 2, windows: int = 3, minimum_new_rows: int = 100
 ) -> ClassicSpec:
     flights = load_model("flight_delay")
     assert isinstance(flights, ClassicSpec)
     k_of_n = KOfN(needed=needed, windows=windows)
     watched = Monitoring(drift=Drift(persistence=k_of_n), performance=Performance(metric="roc_auc", persistence=k_of_n))
-    retraining = Retraining(on=on, minimum_new_rows=minimum_new_rows)
+    retraining = Retraining(reasons=reasons, minimum_new_rows=minimum_new_rows)
     return flights.model_copy(update={"monitoring": watched, "retraining": retraining})
 
 
@@ -70,7 +70,7 @@ def test_drift_alone_warns() -> None:
 
 
 def test_drift_asks_where_the_spec_says_so_and_only_of_columns_that_matter() -> None:
-    wanted = spec(on=("performance", "drift"))
+    wanted = spec(reasons=("performance", "drift"))
     assert find_reason([report("2013-04", drifted=0.6)], wanted, CHAMPION).reason == "drift"
     assert find_reason([report("2013-04", drifted=0.05)], wanted, CHAMPION).reason is None
 
@@ -91,8 +91,8 @@ def test_too_few_new_labels_hold_a_retraining_back() -> None:
 def test_without_labels_the_estimate_decides_where_the_spec_says_so() -> None:
     worse = report("2013-05").estimates[0].model_copy(update={"dropped": True})
     history = [report("2013-05", estimates=(worse,), performance=())]
-    assert find_reason(history, spec(on=("estimate",), needed=1), CHAMPION).reason == "performance"
-    assert find_reason(history, spec(on=("performance",), needed=1), CHAMPION).reason is None
+    assert find_reason(history, spec(reasons=("estimate",), needed=1), CHAMPION).reason == "performance"
+    assert find_reason(history, spec(reasons=("performance",), needed=1), CHAMPION).reason is None
 
 
 def test_the_same_findings_make_the_same_request_whoever_asks() -> None:

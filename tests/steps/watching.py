@@ -57,7 +57,7 @@ monitoring:
   label_delay_days: {label_delay_days}
   drift: {{persistence: {{needed: 2, windows: 3}}, reference: training, joint_rows: 400}}
   performance: {{may_drop_by: 0.02, persistence: {{needed: 1, windows: 1}}, minimum_rows: 100}}
-retraining: {{on: [performance], cooldown_days: 3, minimum_new_rows: 100}}
+retraining: {{reasons: [performance], cooldown_days: 3, minimum_new_rows: 100}}
 """
 
 
