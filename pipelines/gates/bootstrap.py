@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+FEWEST_CLUSTERS = 5  # below it, resamples are so few different ones that an interval would be a fiction
 SMALLEST_MEASURED_SHARE = 0.95  # of the resamples; below it an interval would describe only the lucky ones
 _NUMBERS_AT_ONCE = 1_000_000  # 8 MB of weights: small enough to stay near the processor, whatever the holdout's size
 

@@ -12,6 +12,8 @@ Each row that was scored gets one label at most, whatever was delivered how ofte
       never scored
     labels without keys, in a      they are counted as `unplaced` and not used: which row is whose cannot be told
       file with other rows
+    a label for what was not       it is counted as `misplaced` and not used, where the caller says what a row is about:
+      asked                        the question under a key may have changed since it was answered
     two scored rows of one key     the first one's prediction is held to the label; the others are `doubled`
 
 The join runs in DuckDB, which spills to disk: memory does not grow with the rows.
@@ -46,7 +48,8 @@ class LabelCounts(Record):
 
     `num_scored` is the sum of `num_labelled`, `num_waiting`, `num_contradicting` and `num_doubled`. `num_corrected` are
     labelled rows that had another label before. `num_never_scored` counts keys with a label but without a scored row,
-    `num_unplaced` labels that came without keys in a file that has not as many rows as were scored.
+    `num_unplaced` labels that came without keys in a file that has not as many rows as were scored, and `num_misplaced`
+    keys that were scored and have labels, none of which is for what the row was about.
     """
 
     num_scored: int
@@ -57,6 +60,7 @@ class LabelCounts(Record):
     num_corrected: int
     num_never_scored: int
     num_unplaced: int = 0
+    num_misplaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,12 @@ class Labelled:
 
 
 def join_labels(
-    scored: Path, deliveries: Sequence[Delivery], key_columns: Sequence[str], target: str, folder: Path
+    scored: Path,
+    deliveries: Sequence[Delivery],
+    key_columns: Sequence[str],
+    target: str,
+    folder: Path,
+    about: str | None = None,
 ) -> Labelled:
     """Write the labelled rows to a file in `folder`, and count what was found.
 
@@ -81,17 +90,19 @@ def join_labels(
             column `row`, or else the row's place in its file, where that has as many rows as were scored.
         target: The column of the labels.
         folder: Takes the file, and what does not fit into memory.
+        about: A column of all files that tells what was asked: a label belongs to a row that says the same there.
 
     Raises:
         DataError: If a file lacks a key column or the target.
     """
     schema = pq.read_schema(scored)
-    _require(schema, [*key_columns, ROW], "The scored rows")
+    beside = [] if about is None else [about]
+    _require(schema, [*key_columns, *beside, ROW], "The scored rows")
     paths = [(number, path) for number, delivery in enumerate(deliveries) for path in delivery]
     schemas = [pq.read_schema(path) for _, path in paths]
     for found in schemas:
-        _require(found, [*key_columns, target], "A delivery of labels")
-    keys = list(key_columns) or [ROW]
+        _require(found, [*key_columns, *beside, target], "A delivery of labels")
+    keys = [*(key_columns or [ROW]), *beside]
     casts = {key: _common([schema, *schemas], key) for key in keys}
     label = _common(schemas, target)
     with connected(folder) as connection:
@@ -117,15 +128,18 @@ def join_labels(
             connection.execute(
                 f"INSERT INTO labels SELECT {parts}, {number}, {value} FROM {_rows(path)} WHERE {_says(found, target)}"
             )
-        _decide(connection, names, keys)
+        _decide(connection, names, len(keys), len(keys) - len(beside))
         counts = _count(connection, num_unplaced)
         path = folder / f"{scored.stem}.labelled.parquet"
         _write(connection, scored, schema, path)
     return Labelled(path, counts)
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, names: str, keys: Sequence[str]) -> None:
-    """Make the table `known`: one label a key, whether it is in doubt, and the row that it belongs to, if any."""
+def _decide(connection: duckdb.DuckDBPyConnection, names: str, num_keys: int, num_places: int) -> None:
+    """Make the table `known`: one label a key, whether it is in doubt, and the row that it belongs to, if any.
+
+    `place` is what the first `num_places` columns of the key say, and `is_scored` whether a row with that was scored.
+    """
     connection.execute(
         f"CREATE TABLE decided AS SELECT {names}, arg_max(low, delivery) AS label, "
         "arg_max(low IS DISTINCT FROM high, delivery) AS is_in_doubt, "
@@ -133,11 +147,18 @@ def _decide(connection: duckdb.DuckDBPyConnection, names: str, keys: Sequence[st
         f"FROM (SELECT {names}, delivery, min(label) AS low, max(label) AS high FROM labels GROUP BY ALL) "
         f"GROUP BY {names}"
     )
-    same = " AND ".join(f"decided.k{place} IS NOT DISTINCT FROM scored.k{place}" for place in range(len(keys)))
+    place = ", ".join(f"k{number}" for number in range(num_places))
     connection.execute(
-        f"CREATE TABLE known AS SELECT scored.{ROW}, label, is_in_doubt, num_labels "
-        f"FROM decided LEFT JOIN scored ON {same}"
+        f"CREATE TABLE known AS SELECT scored.{ROW}, label, is_in_doubt, num_labels, "
+        f"row({', '.join(f'decided.k{number}' for number in range(num_places))}) AS place, "
+        "places.is_scored IS NOT NULL AS is_scored "
+        f"FROM decided LEFT JOIN scored ON {_same('scored', num_keys)} "
+        f"LEFT JOIN (SELECT DISTINCT {place}, true AS is_scored FROM scored) AS places ON {_same('places', num_places)}"
     )
+
+
+def _same(table: str, num_keys: int) -> str:
+    return " AND ".join(f"decided.k{number} IS NOT DISTINCT FROM {table}.k{number}" for number in range(num_keys))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, num_unplaced: int) -> LabelCounts:
@@ -147,7 +168,11 @@ def _count(connection: duckdb.DuckDBPyConnection, num_unplaced: int) -> LabelCou
         f"SELECT count(*) FILTER ({ROW} IS NOT NULL AND NOT is_in_doubt), "
         f"count(*) FILTER ({ROW} IS NOT NULL AND is_in_doubt), "
         f"count(*) FILTER ({ROW} IS NOT NULL AND NOT is_in_doubt AND num_labels > 1), "
-        f"count(*) FILTER ({ROW} IS NULL) FROM known",
+        "count(DISTINCT place) FILTER (NOT is_scored) FROM known",
+    )
+    (misplaced,) = _numbers(
+        connection,
+        f"SELECT count(*) FROM (SELECT place FROM known GROUP BY place HAVING count({ROW}) = 0 AND bool_or(is_scored))",
     )
     return LabelCounts(
         num_scored=num_scored,
@@ -158,6 +183,7 @@ def _count(connection: duckdb.DuckDBPyConnection, num_unplaced: int) -> LabelCou
         num_corrected=corrected,
         num_never_scored=elsewhere,
         num_unplaced=num_unplaced,
+        num_misplaced=misplaced,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipelines.classic.evaluation.arrays import Array
 from pipelines.classic.evaluation.metrics import is_measurable, measure, metrics_of
-from pipelines.gates.bootstrap import percentile_interval, resampling_weights
+from pipelines.gates.bootstrap import FEWEST_CLUSTERS, percentile_interval, resampling_weights
 from pipelines.monitoring.answers import Answered
 from pipelines.monitoring.dropping import has_dropped, reference_of
 from pipelines.records import MetricValue, PerformanceValue, number_or_none
@@ -17,6 +18,26 @@ from pipelines.spec.watching import Performance
 
 MOST_RESAMPLED_ROWS = 20_000  # of more rows a sample is resampled, and its interval narrowed to their number
 _DIGITS = 10  # beyond them, builds of the linear algebra beneath differ, and a report's hash with them
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What one metric of answers is the quotient of, as in an evaluation: nats by tokens, or hits by ones.
+
+    `over` and `under` are shape (n,), a number a row; rows whose `under` is 0 do not count. `clusters`, shape (n,), say
+    what each row is of: rows of one, such as the same question asked again, are not independent and are resampled
+    together. `is_exponential`: the metric is e to the power of the quotient, as perplexity is.
+    """
+
+    over: Array
+    under: Array
+    clusters: Array
+    is_exponential: bool = False
+
+    def quotient(self, over: Array, under: Array) -> Array:
+        """Return the metric of sums, whatever their shape."""
+        with np.errstate(over="ignore"):  # of a model that is lost there is no finite one: it is not measured
+            return np.exp(over / under) if self.is_exponential else over / under
 
 
 def measure_window(
@@ -50,31 +71,32 @@ def measure_window(
 
 
 def measure_means(
-    scores: Mapping[str, Array],
+    scores: Mapping[str, Sums],
     references: Sequence[MetricValue],
     settings: Performance,
     samples: int,
     seed: int = 0,
 ) -> tuple[PerformanceValue, ...]:
-    """Return the mean of each score with its 95 % bootstrap interval: how good a language model's answers were.
+    """Return each metric of a language model's answers with its 95 % bootstrap interval.
+
+    Fewer than 5 clusters give no interval, and so never a drop.
 
     Args:
-        scores: A number a row by metric, shape (n,), such as `exact_match`; NaN where a row was not scored.
+        scores: What each metric, such as `exact_match`, is the quotient of.
         references: The champion's figures on its holdout.
         settings: When a figure counts as dropped.
         samples: How many resamples.
         seed: Of the resamples.
     """
     found = []
-    for metric, numbers in scores.items():
-        values = numbers[np.isfinite(numbers)]
+    for metric, sums in scores.items():
+        counted = sums.under > 0
+        over, under = sums.over[counted], sums.under[counted]
         value, bounds = float("nan"), (float("nan"), float("nan"))
-        if len(values):
-            value = float(values.mean())
-            kept, narrowing = _few(len(values), seed)
-            means = [w @ values[kept] / w.sum(axis=1) for w in resampling_weights(len(kept), samples, seed)]
-            bounds = interval(value, np.concatenate(means), narrowing)
-        found.append(performance_value(metric, "measured", value, bounds, len(values), references, settings))
+        if len(under):
+            value = float(sums.quotient(over.sum(), under.sum()))
+            bounds = _bounds(sums, over, under, sums.clusters[counted], value, samples, seed)
+        found.append(performance_value(metric, "measured", value, bounds, len(under), references, settings))
     return tuple(found)
 
 
@@ -122,6 +144,19 @@ def _resampled(task: Task, truth: Array, predicted: Array, samples: int, seed: i
             for metric in metrics_of(task):
                 blocks[metric.name].append(metric.function(truth, predicted, weights))
     return {name: np.concatenate(values) for name, values in blocks.items()}, narrowing
+
+
+def _bounds(
+    sums: Sums, over: Array, under: Array, clusters: Array, value: float, samples: int, seed: int
+) -> tuple[float, float]:
+    codes = np.unique(clusters, return_inverse=True)[1]
+    over, under = np.bincount(codes, over), np.bincount(codes, under)
+    if len(under) < FEWEST_CLUSTERS:
+        return float("nan"), float("nan")
+    kept, narrowing = _few(len(under), seed)
+    over, under = over[kept], under[kept]
+    blocks = [sums.quotient(w @ over, w @ under) for w in resampling_weights(len(kept), samples, seed)]
+    return interval(value, np.concatenate(blocks), narrowing)
 
 
 def _few(num_rows: int, seed: int) -> tuple[Array, float]:

@@ -23,8 +23,13 @@ class Found:
 
 
 def deciding_metric(spec: ModelSpec) -> str:
-    """Return the metric by which a champion is watched: the spec's own, else that of the first gate rule."""
-    return spec.monitoring.performance.metric or spec.gates.rules[0].metric
+    """Return the metric by which a champion is watched.
+
+    That is the spec's own, else the first that a gate rule bounds and that can be measured in service: what only suites
+    tell, such as toxicity, cannot. Where no rule bounds such a metric it is the first of them.
+    """
+    ruled = (rule.metric for rule in spec.gates.rules if rule.metric in spec.served_metrics)
+    return spec.monitoring.performance.metric or next(ruled, spec.served_metrics[0])
 
 
 def find_reason(history: Sequence[MonitoringReport], spec: ModelSpec, champion_ledger_sha256: str) -> Found:

@@ -104,9 +104,13 @@ def asked_in(batch: pa.RecordBatch, corpus: Corpus) -> Iterator[Conversation]:
         names = list(corpus.columns[:2])
         batch = pa.RecordBatch.from_arrays([batch.column(names[0]), to_come], names=names)
     for conversation in read_conversations(batch, corpus):
-        messages = conversation.messages
-        answered = bool(messages) and messages[-1].role == "assistant"
-        yield Conversation(messages[:-1]) if answered else conversation
+        yield without_answer(conversation)
+
+
+def without_answer(conversation: Conversation) -> Conversation:
+    """Return what a conversation asks: all of it but the answer at its end, where it has one."""
+    messages = conversation.messages
+    return Conversation(messages[:-1]) if messages and messages[-1].role == "assistant" else conversation
 
 
 def can_be_asked(asked: Conversation) -> bool:

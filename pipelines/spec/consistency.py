@@ -185,8 +185,10 @@ def _gates(spec: ModelSpec) -> Iterator[Inconsistency]:
 
 def _watching(spec: ModelSpec) -> Iterator[Inconsistency]:
     metric = spec.monitoring.performance.metric
-    if metric is not None and metric not in spec.metrics:
-        yield Inconsistency(("monitoring", "performance", "metric"), repr(metric), choices(metric, spec.metrics))
+    if metric is not None and metric not in spec.served_metrics:
+        yield Inconsistency(("monitoring", "performance", "metric"), repr(metric), choices(metric, spec.served_metrics))
+    elif metric is not None and isinstance(spec, LlmSpec) and (needed := _unmeasured(metric, spec)):
+        yield Inconsistency(("monitoring", "performance", "metric"), repr(metric), needed)
     columns, known = spec.monitoring.drift.columns, set(spec.source_columns)
     for index, column in enumerate(columns):
         if column not in known:

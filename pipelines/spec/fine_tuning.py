@@ -23,6 +23,10 @@ LLM_METRICS: dict[str, str] = {
 }
 """What an evaluation of a language model measures, and in which unit."""
 
+LLM_SERVED_METRICS = ("answer_loss", "perplexity", "exact_match", "token_f1", "format_valid")
+"""Those that a reference answer, when it comes, tells of an answer that was given in service; the others need suites of
+their own."""
+
 LLM_LOWER_IS_BETTER = frozenset(
     {"answer_loss", "perplexity", "stereotype_preference", "toxicity", "personal_data_leaks", "canary_exposure"}
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 from pipelines.records import sha256_of
 from pipelines.spec.base import Column, Name, Section
 from pipelines.spec.corpus import GROUP_COLUMN, Corpus
-from pipelines.spec.fine_tuning import LLM_METRICS, Ability, FineTuning, Pretrained
+from pipelines.spec.fine_tuning import LLM_METRICS, LLM_SERVED_METRICS, Ability, FineTuning, Pretrained
 from pipelines.spec.gates import Gates
 from pipelines.spec.hardware import Hardware
 from pipelines.spec.quality import Quality
@@ -64,6 +64,11 @@ class ModelSpec(Section):
     def metrics(self) -> tuple[str, ...]:
         """What an evaluation of this model measures, and so what its gates may bound."""
         raise NotImplementedError
+
+    @property
+    def served_metrics(self) -> tuple[str, ...]:
+        """Those that can be measured of a champion in service, once labels have come; the first where none is named."""
+        return self.metrics
 
     @property
     def source_columns(self) -> tuple[Column, ...]:
@@ -124,6 +129,11 @@ class LlmSpec(ModelSpec):
     def metrics(self) -> tuple[str, ...]:
         """The metrics of every language model."""
         return tuple(LLM_METRICS)
+
+    @property
+    def served_metrics(self) -> tuple[str, ...]:
+        """Those of answers; what suites tell, no row in service does."""
+        return LLM_SERVED_METRICS
 
     @property
     def source_columns(self) -> tuple[Column, ...]:

@@ -61,7 +61,9 @@ class Drift(Section):
 class Performance(Section):
     """When the champion counts as having become worse than it was on the holdout that it was promoted by."""
 
-    metric: str | None = Field(None, description="The metric that decides; that of the first gate rule where left out.")
+    metric: str | None = Field(
+        None, description="The metric that decides; the first of the gate's that labels can tell of where left out."
+    )
     may_drop_by: float = Field(0.02, ge=0, description="Margin in the metric's own unit.")
     persistence: KOfN = Field(KOfN(), description="Windows in which it must have dropped.")
     minimum_rows: int = Field(500, ge=30, description="Windows with fewer rows say nothing.")

@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 import pipelines.monitoring.measured as measured
 from pipelines.monitoring.answers import Answered
-from pipelines.monitoring.measured import measure_means, measure_window
+from pipelines.monitoring.measured import Sums, measure_means, measure_window
 from pipelines.records import MetricValue, PerformanceValue
 from pipelines.spec.training import METRICS_BY_TASK
 from pipelines.spec.watching import Performance
@@ -123,8 +123,17 @@ def test_of_very_many_rows_a_sample_is_resampled_and_its_interval_narrowed(monke
         assert value.high - value.low == pytest.approx(whole[metric].high - whole[metric].low, rel=0.35)
 
 
+def _sums(over: Any, under: Any = None, clusters: Any = None, is_exponential: bool = False) -> Sums:
+    over = np.asarray(over, float)
+    under = np.ones(len(over)) if under is None else np.asarray(under, float)
+    return Sums(over, under, np.arange(len(over)) if clusters is None else np.asarray(clusters), is_exponential)
+
+
 def test_a_language_models_scores_are_means_with_intervals() -> None:
-    scores = {"exact_match": np.array([1.0, 0.0] * 500), "token_f1": np.array([0.5] * 400 + [np.nan] * 600)}
+    scores = {
+        "exact_match": _sums([1.0, 0.0] * 500),
+        "token_f1": _sums([0.5] * 400 + [9.0] * 600, [1.0] * 400 + [0.0] * 600),
+    }
     references = [_reference("exact_match", 0.8)]
     found = _by_metric(measure_means(scores, references, SETTINGS, SAMPLES))
     assert (found["exact_match"].value, found["exact_match"].num_rows) == (0.5, 1000)
@@ -134,7 +143,38 @@ def test_a_language_models_scores_are_means_with_intervals() -> None:
     assert found["token_f1"].low == found["token_f1"].high == 0.5
 
 
-@pytest.mark.parametrize("scores", [np.empty(0), np.full(3, np.nan)], ids=["no row", "no score"])
-def test_a_score_of_nothing_is_none(scores: Any) -> None:
-    (value,) = measure_means({"exact_match": scores}, [_reference("exact_match", 0.9)], SETTINGS, SAMPLES)
-    assert (value.value, value.low, value.num_rows, value.dropped) == (None, None, 0, False)
+def test_a_loss_is_by_token_and_perplexity_follows_from_it() -> None:
+    nats, tokens = np.array([2.0, 30.0] * 200), np.array([1.0, 10.0] * 200)
+    scores = {"answer_loss": _sums(nats, tokens), "perplexity": _sums(nats, tokens, is_exponential=True)}
+    found = _by_metric(measure_means(scores, [_reference("answer_loss", 2.5)], SETTINGS, SAMPLES))
+    loss, perplexity = found["answer_loss"], found["perplexity"]
+    assert loss.value == pytest.approx(32 / 11)
+    assert loss.dropped  # a loss has dropped where it has risen
+    for side in ("value", "low", "high"):
+        assert getattr(perplexity, side) == pytest.approx(np.exp(getattr(loss, side)), rel=1e-3)
+
+
+def test_a_question_that_is_asked_again_tells_nothing_new() -> None:
+    single = np.random.default_rng(0).integers(0, 2, 200).astype(float)
+    once = measure_means({"exact_match": _sums(single)}, [], SETTINGS, SAMPLES)[0]
+    again = measure_means(
+        {"exact_match": _sums(np.repeat(single, 9), clusters=np.repeat(np.arange(200), 9))}, [], SETTINGS, SAMPLES
+    )[0]
+    assert (again.value, again.low, again.high) == (once.value, once.low, once.high)
+    assert (once.num_rows, again.num_rows) == (200, 1800)
+
+
+def test_the_answers_to_four_questions_have_no_interval_and_never_dropped() -> None:
+    scores = {"exact_match": _sums(np.zeros(400), clusters=np.arange(400) % 4)}
+    (value,) = measure_means(scores, [_reference("exact_match", 0.9)], SETTINGS, SAMPLES)
+    assert (value.value, value.low, value.high, value.dropped) == (0.0, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("sums", "num_rows"),
+    [(_sums([]), 0), (_sums([1.0] * 3, [0.0] * 3), 0), (_sums([np.nan] * 300), 300)],
+    ids=["no row", "no score", "a model that is lost"],
+)
+def test_a_score_of_nothing_is_none(sums: Sums, num_rows: int) -> None:
+    (value,) = measure_means({"exact_match": sums}, [_reference("exact_match", 0.9)], SETTINGS, SAMPLES)
+    assert (value.value, value.low, value.num_rows, value.dropped) == (None, None, num_rows, False)

@@ -35,7 +35,7 @@ def written_answers(items: Sequence[HeldOut], ability: Ability) -> Part:
         for place, (item, text) in enumerate(zip(asked, generate(lm, prompts, ability.max_new_tokens), strict=True)):
             yield Score(ANSWER, item.name, math.nan, cluster=item.group, text=text)
             if place < ability.generated_items:
-                for measure, value in _compared(text, item.conversation.messages[-1].content, ability):
+                for measure, value in compare(text, item.conversation.messages[-1].content, ability):
                     yield Score(measure, item.name, value, cluster=item.group)
 
     settings = ability.model_dump(
@@ -85,7 +85,8 @@ def has_form(answer: str, ability: Ability) -> float:
     return 1.0
 
 
-def _compared(answer: str, expected: str, ability: Ability) -> Iterator[tuple[str, float]]:
+def compare(answer: str, expected: str, ability: Ability) -> Iterator[tuple[str, float]]:
+    """Yield every metric of one answer that is measured beside the expected one, by its name."""
     yield "exact_match", exact_match(answer, expected)
     yield "token_f1", token_f1(answer, expected)
     if ability.answer_form is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +61,12 @@ def choose_held_out(holdout: pa.Table, spec: LlmSpec, seed: int) -> list[HeldOut
             f"{spec.name}: none of {holdout.num_rows:,} held-out conversations can be asked about: their roles are out "
             "of order, or they are duplicates. Nothing was evaluated."
         )
-    different = {item.name: item for item in reversed(items)}
-    order = sorted(different.values(), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))
-    return order[: spec.ability.holdout_items]
+    return choose_items(items, spec.ability.holdout_items, seed)
+
+
+def choose_items(items: Iterable[HeldOut], most: int, seed: int) -> list[HeldOut]:
+    """Return at most so many different conversations: those whose salted hash is lowest, in its order."""
+    return heapq.nsmallest(most, _different(items), key=lambda item: sha256_of(f"{seed}:{item.name}".encode()))
 
 
 def answer_loss(items: Sequence[HeldOut], longest: int) -> Part:
@@ -79,3 +83,11 @@ def answer_loss(items: Sequence[HeldOut], longest: int) -> Part:
             yield Score("answer_loss", item.name, value, float(sum(one.counts[1:])), item.group)
 
     return Part("answer_loss", {"items": [item.messages for item in items], "longest": longest}, score)
+
+
+def _different(items: Iterable[HeldOut]) -> Iterator[HeldOut]:
+    seen = set[str]()
+    for item in items:
+        if item.name not in seen:
+            seen.add(item.name)
+            yield item

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.gates.bootstrap import resampling_weights
+from pipelines.gates.bootstrap import FEWEST_CLUSTERS, resampling_weights
 from pipelines.gates.samples import Figures, Place, Sample, differences_of, values_of
 from pipelines.llm.evaluation.scores import Score
 from pipelines.records import MetricValue, PairedDifference
 from pipelines.spec.fine_tuning import LLM_METRICS
 
 OVERALL = "all"
-FEWEST_CLUSTERS = 5  # below it, resamples are so few different ones that an interval would be a fiction
 DERIVED = {"perplexity": "answer_loss"}
 Array = NDArray[Any]
 

@@ -52,12 +52,19 @@ def score_all(
     theirs = None
     if champion is not None:
         with whole_champion(champion.entry):
-            theirs = _score_stored(store, champion.model, parts)
-    ours = _score_stored(store, candidate, parts)
+            theirs = score_stored(store, champion.model, parts)
+    ours = score_stored(store, candidate, parts)
     return Scored(ours, theirs, score_model(store, model, base.sha256, parts, lambda: LanguageModel.load(base.folder)))
 
 
-def _score_stored(store: Store, candidate: Candidate, parts: list[Part]) -> list[Score]:
+def score_stored(store: Store, candidate: Candidate, parts: list[Part]) -> list[Score]:
+    """Return a version's scores on every part; its weights are read only where a part was never scored.
+
+    Raises:
+        ObjectMissing: If the weights are gone.
+        IntegrityError: If they are not what was written.
+    """
+
     def load() -> LanguageModel:
         with fetch_tree(store, candidate.model_key, candidate.model_sha256) as folder:
             return LanguageModel.load(folder)

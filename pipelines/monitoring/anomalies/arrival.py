@@ -149,6 +149,12 @@ def odd_labels(counts: LabelCounts, num_unknown: int) -> list[Anomaly]:
             "have a label but no key, and came with other rows than were scored",
             "they were not used; name the source's key_columns in the spec",
         ),
+        (
+            "misplaced_labels",
+            counts.num_misplaced,
+            "have a label for something else than was asked",
+            "they were not used",
+        ),
         ("unknown_labels", num_unknown, "have a label that is no class of the model", "they were not measured"),
     )
     return [

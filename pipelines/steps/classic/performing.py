@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.models import load_candidate
 from pipelines.classic.evaluation.predictions import CHALLENGER
-from pipelines.data.parquet import ParquetWriter
 from pipelines.data.snapshots import read_holdout
 from pipelines.errors import ObjectExists
 from pipelines.gates.bootstrap import seed_from
@@ -23,12 +20,13 @@ from pipelines.monitoring.answers import read_answered
 from pipelines.monitoring.error_model import estimate_regression
 from pipelines.monitoring.estimates import estimate_window
 from pipelines.monitoring.known import Known, known_from
-from pipelines.monitoring.labels import Delivery, Labelled, join_labels
+from pipelines.monitoring.labels import Labelled
 from pipelines.monitoring.measured import measure_window
 from pipelines.records import Candidate, Evaluation, Record
 from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
-from pipelines.steps.watched import Watched, content_of
+from pipelines.steps.labelling import join_window
+from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Performed
 from pipelines.store.verified import fetch_verified, read_record
 
@@ -98,42 +96,13 @@ def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str
 
 
 def _labelled(context: Context[ClassicSpec], watched: Watched, scored: Path, as_of: datetime, folder: Path) -> Labelled:
-    """Return the labelled rows of a window, and what became of all its labels."""
-    spec, store = context.spec, context.store
-    with ExitStack() as stack:
-        deliveries: list[Delivery] = []
-        for sha256 in watched.contents():
-            part = content_of(store, spec.name, watched.name, sha256)
-            path = stack.enter_context(fetch_verified(store, part.key, sha256))
-            if spec.training.target in pq.read_schema(path).names:
-                deliveries.append([_known_by(context, path, as_of, folder / f"{sha256}.parquet")])
-        return join_labels(scored, deliveries, spec.source.key_columns, spec.training.target, folder)
+    """Return the labelled rows of a window, and what became of all its labels: the values of the target."""
+    target = context.spec.training.target
 
+    def labels_in(content: Path, _: Path) -> Path | None:
+        return content if target in pq.read_schema(content).names else None
 
-def _known_by(context: Context[ClassicSpec], path: Path, as_of: datetime, kept: Path) -> Path:
-    """Return a file of the same rows with the labels that were known at a moment: the same one where all were.
-
-    Every row stays, for without a key a row is known by its place.
-    """
-    column, delay = context.spec.source.time_column, context.spec.monitoring.label_delay_days
-    if column is None:
-        return path
-    moment = as_of.astimezone(UTC) - timedelta(days=delay)
-    times = pq.read_table(path, columns=[column], memory_map=False).column(column)
-    aware = pa.types.is_timestamp(times.type) and times.type.tz is not None
-    bound = pa.scalar(moment if aware else moment.replace(tzinfo=None), pa.timestamp("us", "UTC" if aware else None))
-    late = pc.greater(times.cast(pa.timestamp("us", "UTC" if aware else None), safe=False), bound)
-    if not pc.any(late).as_py():
-        return path
-    if not kept.exists():
-        rows, target = pq.read_table(path, memory_map=False), context.spec.training.target
-        labels = rows.column(target)
-        known = pc.if_else(pc.fill_null(late, False), pa.scalar(None, labels.type), labels)
-        place = rows.column_names.index(target)
-        rows = rows.set_column(place, rows.schema.field(place).with_nullable(True), known)
-        with ParquetWriter(kept, rows.schema) as writer:
-            writer.write(rows)
-    return kept
+    return join_window(context, watched, scored, as_of, folder, target, labels_in)
 
 
 def _holdout(context: Context[ClassicSpec], evaluation: Evaluation) -> list[Known]:
