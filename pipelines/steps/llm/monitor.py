@@ -13,6 +13,7 @@ from pipelines.monitoring.anomalies.served import dear_answers
 from pipelines.records import Anomaly, Monitored, ScoreRequest
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
+from pipelines.steps.llm.performing import perform
 from pipelines.steps.monitoring import watch
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
@@ -33,7 +34,7 @@ def monitor(context: Context[LlmSpec], request: ScoreRequest) -> Monitored:
 
 @dataclass(frozen=True)
 class ChatHalf:
-    """What watching is for models that answer prompts. How good an answer was, nobody says afterwards: no labels."""
+    """What watching is for models that answer prompts. How good one was, reference answers say later."""
 
     context: Context[LlmSpec]
 
@@ -71,5 +72,5 @@ class ChatHalf:
         scored: Path,
         folder: Path,
     ) -> Performed:
-        """Return nothing measured."""
-        return Performed()
+        """Return figures measured on the rows whose reference answers have come."""
+        return perform(self.context, watched, champion, as_of, scored, folder)
