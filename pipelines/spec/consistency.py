@@ -195,6 +195,10 @@ def _watching(spec: ModelSpec) -> Iterator[Inconsistency]:
             place: Path = ("monitoring", "drift", "columns", index)
             yield Inconsistency(place, repr(column), choices(column, spec.source_columns))
     yield from _repeated(columns, ("monitoring", "drift", "columns"))
+    resting: Path = ("monitoring", "anomalies", "resting_days")
+    days = spec.monitoring.anomalies.resting_days
+    if days and spec.source.partition_by != "day":
+        yield Inconsistency(resting, ", ".join(days), "none, or 'day' as 'source.partition_by'")
     retraining = spec.retraining
     if retraining.budget is not None and isinstance(spec, LlmSpec):
         yield Inconsistency(("retraining", "budget"), "a budget", "nothing: a fine-tuning is bounded by its steps")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from pipelines.spec.base import Column, Section
 from pipelines.spec.training import Budget
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 
 
 class Scoring(Section):
@@ -73,6 +76,11 @@ class Anomalies(Section):
     """What is not as it should be, whatever the model answers."""
 
     volume_factor: float = Field(3.0, gt=1, description="Rows may be this many times fewer or more than is usual.")
+    resting_days: tuple[Weekday, ...] = Field(
+        (),
+        max_length=6,
+        description="Days of the week on which no rows are no alarm; only where a partition is a day.",
+    )
     most_days_old: float | None = Field(None, gt=0, description="Age of the newest row that is still fresh.")
     null_share_rise: float = Field(0.1, gt=0, le=1, description="Rise of a column's share of nulls.")
     unseen_share: float = Field(0.05, gt=0, le=1, description="Share of rows with a category never seen in training.")

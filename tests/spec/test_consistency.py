@@ -194,6 +194,10 @@ BEFORE_THE_ANSWER = "columns known before the answer is"
             ),
         ),
         (
+            {"monitoring": {"anomalies": {"resting_days": ["saturday", "sunday"]}}},
+            ("monitoring.anomalies.resting_days", "saturday, sunday", "none, or 'day' as 'source.partition_by'"),
+        ),
+        (
             {"monitoring": {"drift": {"columns": ["x", "xx"]}}},
             ("monitoring.drift.columns[1]", "'xx'", "did you mean 'x'? One of: at, id, y, x, z"),
         ),
