@@ -14,7 +14,7 @@ from pipelines.monitoring.pictures.bars import CUT_AT, HEIGHT, MOST_CARDS, Colum
 from pipelines.monitoring.pictures.lines import LineChart
 from pipelines.monitoring.pictures.performance import joint_chart, performance_chart, shown_metrics
 from pipelines.monitoring.reasons import deciding_metric
-from pipelines.monitoring.windows import Compared, WindowView, compare_estimates, windows_of
+from pipelines.monitoring.windows import FOLDER, Compared, WindowView, compare_estimates, windows_of
 from pipelines.records import sha256_of
 from pipelines.records.monitoring import Anomaly, ColumnDrift, Decided, MonitoringReport
 from pipelines.spec import ModelSpec
@@ -40,6 +40,8 @@ class Page:
     prediction_cards: Sequence[ColumnCard]
     joint: LineChart | None
     compared: Sequence[Compared]
+    num_before: int
+    folder: str
 
     @property
     def newest(self) -> MonitoringReport:
@@ -73,14 +75,17 @@ class Page:
         return (fmean(error for error, _ in both), fmean(last for _, last in both)) if both else None
 
 
-def render_report(history: Sequence[MonitoringReport], decided: Decided | None, spec: ModelSpec) -> str:
+def render_report(
+    history: Sequence[MonitoringReport], decided: Decided | None, spec: ModelSpec, num_before: int = 0
+) -> str:
     """Return the page as HTML: styles and pictures inside it, no scripts, nothing from elsewhere.
 
     Args:
         history: Reports, oldest window first. Of a window there may be several, made as its labels came: the newest
-            is shown, and the first one's estimate is held against the truth. The last 24 windows are drawn.
+            is shown, and the first one's estimate is held against the truth. The last 31 windows are drawn.
         decided: What was decided about the newest window; None where nothing was yet.
         spec: The model, whose alarm lines and margin are drawn.
+        num_before: Windows before those of the history.
 
     Raises:
         UsageError: If there is no report.
@@ -107,6 +112,8 @@ def render_report(history: Sequence[MonitoringReport], decided: Decided | None, 
             prediction_cards=drift_cards(windows, "predictions", alarm),
             joint=joint_chart(windows),
             compared=compare_estimates(windows, metric),
+            num_before=num_before + len({report.window_name for report in history}) - len(windows),
+            folder=f"{spec.name}/{FOLDER}/",
         ),
     )
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pipelines.data.periods import period_span
 from pipelines.records.monitoring import MonitoringReport, PerformanceValue
+from pipelines.spec.watching import WEEKDAYS, Weekday
 
-MOST_WINDOWS = 24
+FOLDER = "monitoring/windows"
+"""Where all reports of a model lie, each under its window's name."""
+
+MOST_WINDOWS = 31  # a month of days; what is shown and compared costs the same, however many there are
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,23 @@ def compare_estimates(windows: Sequence[WindowView], metric: str) -> list[Compar
         if truth is not None:
             last_known = truth.value
     return compared
+
+
+def is_resting(name: str, resting_days: Collection[Weekday]) -> bool:
+    """Tell whether a window of one day is a day of the week on which the source rests.
+
+    >>> is_resting("2013-01-05", ["saturday", "sunday"]), is_resting("2013-01-07", ["saturday", "sunday"])
+    (True, False)
+    """
+    if not resting_days:
+        return False
+    start = period_span(name, "day")[0]
+    return start is not None and WEEKDAYS[start.weekday()] in resting_days
+
+
+def is_counted(report: MonitoringReport, resting_days: Collection[Weekday]) -> bool:
+    """Tell whether a window says anything: one without rows says nothing, where the source rested."""
+    return report.num_rows > 0 or not is_resting(report.window_name, resting_days)
 
 
 def _valued(values: Sequence[PerformanceValue], metric: str) -> PerformanceValue | None:

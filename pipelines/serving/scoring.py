@@ -32,6 +32,9 @@ LOG = logging.getLogger(__name__)
 ROW = "row"
 """The column of a row's number in its partition, from 0 on, which pairs the answers of two versions."""
 
+CANARY_SUFFIX = ".canary.json"
+"""How the key of a challenger's answers ends."""
+
 Role = Literal["champion", "canary"]
 
 
@@ -56,8 +59,8 @@ class Task:
 
 def record_key(model: str, partition: Partition, version: int, role: Role) -> str:
     """Return the key of the record of one version's answers to one partition's content."""
-    suffix = "" if role == "champion" else ".canary"  # a challenger that comes to serve answers all rows then
-    return f"{_folder(model, partition)}/v{version}{suffix}.json"
+    suffix = ".json" if role == "champion" else CANARY_SUFFIX  # a challenger that comes to serve answers all rows then
+    return f"{_folder(model, partition)}/v{version}{suffix}"
 
 
 def find_scored(store: Store, partition: Partition, task: Task) -> ScoredPartition | None:

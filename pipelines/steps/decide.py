@@ -18,8 +18,8 @@ from pipelines.registry.monitored import show_monitored
 from pipelines.steps.context import Context
 from pipelines.steps.gpu_hours import forecast_gpu_hours
 from pipelines.steps.monitoring import write_page
+from pipelines.steps.reports import Reports
 from pipelines.steps.request import request, sweep
-from pipelines.steps.watched import newest_reports, read_reports
 from pipelines.store.verified import read_record
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def decide(context: Context, monitored: Monitored) -> Decided:
     moment = moment_of(as_of, datetime.now(UTC))
     for key, sha256 in zip(monitored.report_keys, monitored.report_sha256s, strict=True):
         read_record(kept.store, key, MonitoringReport, sha256)
-    history = newest_reports(read_reports(kept.store, context.spec.name, moment))
+    reports = Reports(kept.store, context.spec, moment)
+    history = reports.last()
     serving = champion_entry(read_ledger(context.store, context.spec.name))
     champion = serving.sha256 if serving else ""
     found = find_reason(history, context.spec, champion)
@@ -57,8 +58,8 @@ def decide(context: Context, monitored: Monitored) -> Decided:
         if pending.run_id is not None:
             decided = pending
     decided = decided.model_copy(update={"replay": monitored.replay, "as_of": as_of})
-    key = write_page(context, monitored.replay, moment, decided)
-    if monitored.replay is None:
+    key = write_page(context, reports, decided)
+    if monitored.replay is None and history:
         _show(context, history, key)
     return decided.model_copy(update={"report_key": key})
 

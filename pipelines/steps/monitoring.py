@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from pipelines.data.periods import period_names, period_span
 from pipelines.data.windows import bounds
 from pipelines.errors import MonitoringRefused
 from pipelines.monitoring.page import render_report, report_key
 from pipelines.monitoring.policy import moment_of, text_of
+from pipelines.monitoring.windows import MOST_WINDOWS
 from pipelines.records import Decided, LedgerEntry, Monitored, MonitoringReport, ScoreRequest, Window
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.steps.context import Context
 from pipelines.steps.ingest import ingest
-from pipelines.steps.watched import Watched, find_watched, newest_reports, read_reports, write_report
+from pipelines.steps.reports import Reports
+from pipelines.steps.watched import Answers, Watched, find_watched
 from pipelines.steps.watching import NOT_WATCHED, Half, empty_report, inputs_of, make_report
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +36,8 @@ def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
     rules = spec.monitoring
     newest = max(rules.drift.persistence.windows, rules.performance.persistence.windows)
     version = serving.version if request.replay else None
-    found = find_watched(context, entries, request.window, as_of, newest + 1, version)
+    answers = Answers(store, spec.name)
+    found = find_watched(context, answers, entries, request.window, as_of, newest + 1, version)
     missing = sorted(_expected(context, request.window, found, as_of) - {watched.name for watched in found})
     if not found and not missing:
         raise MonitoringRefused(
@@ -41,30 +45,31 @@ def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
             f"score__{spec.name} or `tandem score {spec.name}`."
         )
     _bring_labels(context, [watched.name for watched in found])
-    found = find_watched(context, entries, request.window, as_of, newest + 1, version)  # with what came now
-    kept = context.within(request.replay)
-    earlier = newest_reports(read_reports(kept.store, spec.name, as_of))
-    reports = {report.window_name: report for report in earlier}
+    found = find_watched(context, answers, entries, request.window, as_of, newest + 1, version)  # with what came now
+    reports = Reports(context.within(request.replay).store, spec, as_of)
+    by_name = {watched.name: watched for watched in found}
     made = [
-        *(_watched(context, half, watched, serving, entries, reports, as_of) for watched in found),
-        *(_empty(context, name, serving, reports, as_of) for name in missing),
+        _watched(context, half, by_name[name], serving, entries, answers, reports, as_of)
+        if name in by_name
+        else _empty(context, name, serving, reports, as_of)
+        for name in sorted([*by_name, *missing])
     ]
-    made.sort(key=lambda report: report.window_name)
-    keys = [write_report(kept.store, report) for report in made]
+    keys = [reports.add(report) for report in made]
     return Monitored(
         model=spec.name,
         as_of=text_of(as_of),
         replay=request.replay,
         report_keys=tuple(keys),
         report_sha256s=tuple(report.sha256 for report in made),
-        report_key=write_page(context, request.replay, as_of, None),
+        report_key=write_page(context, reports, None),
     )
 
 
-def write_page(context: Context, replay: str | None, as_of: datetime, decided: Decided | None) -> str:
-    """Store the page that shows all windows so far, and what was decided; return its key."""
-    history = read_reports(context.within(replay).store, context.spec.name, as_of)
-    page = render_report(history, decided, context.spec)
+def write_page(context: Context, reports: Reports, decided: Decided | None) -> str:
+    """Store the page that shows the last windows, and what was decided; return its key."""
+    names = [report.window_name for report in reports.last(most=MOST_WINDOWS)] or reports.names[-1:]
+    before = sum(name < names[0] for name in reports.names)
+    page = render_report(reports.made_of(names), decided, context.spec, before)
     key = report_key(context.spec.name, page)
     if context.store.stat(key) is None:
         context.store.write(key, page.encode())
@@ -77,28 +82,28 @@ def _watched(
     watched: Watched,
     serving: LedgerEntry,
     entries: Sequence[LedgerEntry],
-    reports: dict[str, MonitoringReport],
+    answers: Answers,
+    reports: Reports,
     as_of: datetime,
 ) -> MonitoringReport:
     """Return the report of a window: the one that is there, where it was made from the same; `reports` gets it."""
-    history = [report for name, report in sorted(reports.items()) if name < watched.name]
-    before = _before(context, watched, history, entries, as_of)
-    there = reports.get(watched.name)
+    history = reports.last(watched.name)
+    before = _before(context, watched, history, entries, answers, as_of)
+    there = reports.newest(watched.name)
     if there is None or there.inputs_sha256 != inputs_of(context, half, watched, serving, before, history, as_of):
-        there = make_report(context, half, watched, serving, before, history, as_of)
+        num_labelled = partial(reports.num_labelled, watched.name)
+        there = make_report(context, half, watched, serving, before, history, num_labelled, as_of)
         LOG.info("Window %s: %s", watched.name, _told(there))
-    reports[watched.name] = there
+        reports.add(there)
     return there
 
 
-def _empty(
-    context: Context, name: str, serving: LedgerEntry, reports: dict[str, MonitoringReport], as_of: datetime
-) -> MonitoringReport:
-    history = [report for other, report in sorted(reports.items()) if other < name]
-    fresh = empty_report(context, name, serving, history, as_of)
-    there = reports.get(name)
-    reports[name] = there if there is not None and there.inputs_sha256 == fresh.inputs_sha256 else fresh
-    return reports[name]
+def _empty(context: Context, name: str, serving: LedgerEntry, reports: Reports, as_of: datetime) -> MonitoringReport:
+    fresh, there = empty_report(context, name, serving, as_of), reports.newest(name)
+    if there is None or there.inputs_sha256 != fresh.inputs_sha256:
+        there = fresh
+        reports.add(there)
+    return there
 
 
 def _before(
@@ -106,6 +111,7 @@ def _before(
     watched: Watched,
     history: Sequence[MonitoringReport],
     entries: Sequence[LedgerEntry],
+    answers: Answers,
     as_of: datetime,
 ) -> list[Watched]:
     """Return the last windows before that the same version answered and labels have come of, the oldest first."""
@@ -117,7 +123,7 @@ def _before(
     if not same or len(starts) < len(spans) or len(ends) < len(spans):
         return []
     window = Window(start=min(starts).isoformat(), end=max(ends).isoformat())
-    found = find_watched(context, entries, window, as_of, len(same), version)
+    found = find_watched(context, answers, entries, window, as_of, len(same), version)
     return [one for one in found if one.name in same and one.scored.version == version]
 
 

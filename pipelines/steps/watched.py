@@ -10,7 +10,9 @@ from pipelines.data.partitions import CurrentPartition, read_current
 from pipelines.data.periods import UNDATED_NAME, period_span
 from pipelines.data.windows import Bounds, bounds
 from pipelines.errors import IntegrityError, ObjectMissing
+from pipelines.monitoring.windows import MOST_WINDOWS
 from pipelines.records import LedgerEntry, MonitoringReport, Partition, ScoredPartition, Window
+from pipelines.serving.scoring import CANARY_SUFFIX
 from pipelines.steps.context import Context
 from pipelines.store import Store
 from pipelines.store.verified import read_record
@@ -57,8 +59,53 @@ def content_of(store: Store, model: str, name: str, sha256: str, num_rows: int =
     return Partition(name=name, key=key, content_sha256=sha256, num_rows=num_rows, size_bytes=info.size_bytes)
 
 
+class Answers:
+    """All answers to a model's windows, as one listing shows them; the records of one window are read when asked for.
+
+    Args:
+        store: Where the answers are.
+        model: The model's name.
+    """
+
+    def __init__(self, store: Store, model: str) -> None:
+        self._store = store
+        self._model = model
+        self._read = dict[str, list[ScoredPartition]]()
+        self._keys = dict[str, list[str]]()
+        for info in store.list(f"{model}/scores/"):
+            keys = self._keys.setdefault(info.key.split("/")[2], [])
+            if info.key.endswith(".json") and not info.key.endswith(CANARY_SUFFIX):
+                keys.append(info.key)
+
+    @property
+    def names(self) -> list[str]:
+        """The windows that were answered, in order; rows without a time belong to none."""
+        return sorted(self._keys.keys() - {UNDATED_NAME})
+
+    def of(self, name: str) -> list[ScoredPartition]:
+        """Return the champions' answers to a window. Raises `IntegrityError`."""
+        if name not in self._read:
+            self._read[name] = self._records(self._keys.get(name, ()))
+        return self._read[name]
+
+    def undated(self) -> list[ScoredPartition]:
+        """Return the champions' answers to rows without a time, as they came last. Raises `IntegrityError`."""
+        if UNDATED_NAME in self._keys and UNDATED_NAME not in self._read:
+            current = read_current(self._store, self._model, UNDATED_NAME)
+            every = [] if current is None else [*current.history, current.partition.content_sha256]
+            last = set(every[-MOST_WINDOWS:])
+            keys = [key for key in self._keys[UNDATED_NAME] if key.split("/")[3] in last]
+            self._read[UNDATED_NAME] = self._records(keys)
+        return self._read.get(UNDATED_NAME, [])
+
+    def _records(self, keys: Sequence[str]) -> list[ScoredPartition]:
+        records = [read_record(self._store, key, ScoredPartition) for key in keys]
+        return [one for one in records if one.role == "champion"]
+
+
 def find_watched(
     context: Context,
+    answers: Answers,
     entries: Sequence[LedgerEntry],
     window: Window,
     as_of: datetime,
@@ -71,6 +118,7 @@ def find_watched(
 
     Args:
         context: The model's surroundings.
+        answers: What was scored.
         entries: The ledger.
         window: Those that overlap with it; where it is open on both sides, the `newest`.
         as_of: Answers of a later request do not count.
@@ -82,16 +130,14 @@ def find_watched(
         IntegrityError: If a record of answers is not what was written, or its version is in no ledger.
     """
     model, store = context.spec.name, context.store
-    asked, names = bounds(window), sorted({_name(info.key) for info in store.list(f"{model}/scores/")} - {UNDATED_NAME})
-    spans = {name: period_span(name, context.spec.source.partition_by) for name in names}
-    chosen = [name for name in names if _overlap(spans[name], asked)]
+    asked, names = bounds(window), answers.names
+    chosen = [name for name in names if _overlap(period_span(name, context.spec.source.partition_by), asked)]
     if asked == (None, None):
         chosen = chosen[-newest:]
     served = {entry.version: entry for entry in entries}
-    undated = _answers(store, model, UNDATED_NAME)
     found = list[Watched]()
     for name in chosen:
-        scored = _newest(_answers(store, model, name), as_of, version)
+        scored = _newest(answers.of(name), as_of, version)
         current = read_current(store, model, name)
         if scored is None or current is None:
             continue
@@ -100,39 +146,9 @@ def find_watched(
                 f"The answers to {name} are by version {scored.version} of {model}, which is in no entry of its "
                 "ledger. Nothing was told of this window; score it again."
             )
-        beside = [one.num_rows for one in undated if one.requested_at == scored.requested_at]
+        beside = [one.num_rows for one in answers.undated() if one.requested_at == scored.requested_at]
         found.append(Watched(scored, served[scored.version], current, name == names[-1], sum(beside)))
     return found
-
-
-def read_reports(store: Store, model: str, as_of: datetime) -> list[MonitoringReport]:
-    """Return every report that was made by `as_of`: windows in order, of each the oldest first.
-
-    Raises:
-        IntegrityError: If one is not what was written.
-    """
-    keys = [info.key for info in store.list(f"{model}/monitoring/windows/")]
-    return [read_report(store, key) for key in keys if _moment(key.rsplit("/", 1)[1]) <= as_of]
-
-
-def newest_reports(reports: Sequence[MonitoringReport]) -> list[MonitoringReport]:
-    """Return the newest report of each window, in the order of the windows."""
-    return list({report.window_name: report for report in reports}.values())
-
-
-def read_report(store: Store, key: str) -> MonitoringReport:
-    """Return one report, by the hash in its name. Raises `ObjectMissing`, `IntegrityError`."""
-    return read_record(store, key, MonitoringReport, key.rsplit(".", 2)[-2])
-
-
-def write_report(store: Store, report: MonitoringReport) -> str:
-    """Store a report and return its key: its moment is in the name, so that a listing is in order of time."""
-    moment = report.as_of.replace(":", "-")
-    folder = f"{report.model}/monitoring/windows/{report.window_name}"
-    key = f"{folder}/{moment}.{report.sha256}.json"
-    if store.stat(key) is None:
-        store.write(key, report.to_bytes())
-    return key
 
 
 def usual_rows(history: Sequence[MonitoringReport], training: Sequence[int]) -> list[int]:
@@ -140,29 +156,12 @@ def usual_rows(history: Sequence[MonitoringReport], training: Sequence[int]) -> 
     return [report.num_rows for report in history if report.num_rows] or list(training)
 
 
-def _answers(store: Store, model: str, name: str) -> list[ScoredPartition]:
-    keys = [info.key for info in store.list(f"{model}/scores/{name}/") if info.key.endswith(".json")]
-    records = [read_record(store, key, ScoredPartition) for key in keys]
-    return [one for one in records if one.role == "champion"]
-
-
 def _newest(answers: Sequence[ScoredPartition], as_of: datetime, version: int | None) -> ScoredPartition | None:
     known = [one for one in answers if one.version == version or datetime.fromisoformat(one.requested_at) <= as_of]
     return max(known, key=lambda one: (one.version == version, one.requested_at, one.version), default=None)
-
-
-def _name(key: str) -> str:
-    return key.split("/")[2]
 
 
 def _overlap(span: Bounds, asked: Bounds) -> bool:
     starts_before = asked[1] is None or span[0] is None or span[0] < asked[1]
     ends_after = asked[0] is None or span[1] is None or span[1] > asked[0]
     return starts_before and ends_after
-
-
-def _moment(name: str) -> datetime:
-    """Return the moment in the name of a report: its time had ':' replaced."""
-    text = name.rsplit(".", 2)[0]
-    day, _, time = text.partition("T")
-    return datetime.fromisoformat(f"{day}T{time.replace('-', ':')}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipelines.data.manifests import Manifest
 from pipelines.data.periods import period_span
@@ -27,6 +27,7 @@ from pipelines.monitoring.persistence import with_persistence
 from pipelines.monitoring.policy import text_of
 from pipelines.monitoring.reference import Reference, stored_reference
 from pipelines.monitoring.sampling import reference_sample, sample_rows
+from pipelines.monitoring.windows import is_resting
 from pipelines.records import (
     Anomaly,
     Candidate,
@@ -40,7 +41,6 @@ from pipelines.records import (
     sha256_of,
 )
 from pipelines.registry.champion import candidate_of
-from pipelines.spec.source import PartitionBy
 from pipelines.steps.context import Context
 from pipelines.steps.watched import Watched, usual_rows
 from pipelines.store.verified import fetch_verified, read_record
@@ -131,7 +131,6 @@ def inputs_of(
     as_of: datetime,
 ) -> str:
     """Return the hash of all that a window's report is computed from: where it is the same, so is the report."""
-    spec = context.spec
     return sha256_of(
         {
             "format": FORMAT,
@@ -141,11 +140,16 @@ def inputs_of(
             "serving": serving.sha256,
             "before": [[one.scored.sha256, *one.contents()] for one in before],
             "history": [report.inputs_sha256 for report in history],
-            "spec": [spec.monitoring.model_dump(mode="json"), list(half.columns)],
+            "spec": [_settings(context), list(half.columns)],
             "undated": watched.num_undated,
             "as_of": text_of(as_of) if _hangs_on_the_moment(context, watched, as_of) else None,
         }
     )
+
+
+def _settings(context: Context) -> dict[str, Any]:
+    """Return what the spec says of watching, but for the days of rest: these only choose the windows before."""
+    return context.spec.monitoring.model_dump(mode="json", exclude={"anomalies": {"resting_days"}})
 
 
 def _hangs_on_the_moment(context: Context, watched: Watched, as_of: datetime) -> bool:
@@ -165,6 +169,7 @@ def make_report(
     serving: LedgerEntry,
     before: Sequence[Watched],
     history: Sequence[MonitoringReport],
+    num_labelled: Callable[[datetime | None], int],
     as_of: datetime,
 ) -> MonitoringReport:
     """Return the report of one window.
@@ -175,7 +180,8 @@ def make_report(
         watched: The window.
         serving: The entry by which a version serves now.
         before: Labelled windows that the same version answered earlier, the oldest first.
-        history: The newest report of each window before.
+        history: The newest report of each of the last windows before.
+        num_labelled: Gives the labelled rows of all windows before that begin at a moment or later.
         as_of: The moment at which the world is looked at.
 
     Raises:
@@ -237,26 +243,29 @@ def make_report(
         anomalies=tuple(sorted(anomalies, key=lambda one: _SEVERITIES.index(one.severity))),
     )
     now = champion if serving == watched.entry else read_champion(context, serving)
-    since = _labelled_since([*history, report], spec.source.partition_by, now)
+    learnt_until = bounds(now.manifest.training.window)[1]
+    start = period_span(watched.name, spec.source.partition_by)[0]
+    is_new = learnt_until is None or start is None or start >= learnt_until
+    since = num_labelled(learnt_until) + (report.num_labelled if is_new else 0)
     return report.model_copy(update={"num_new_labelled_rows": since})
 
 
-def empty_report(
-    context: Context, name: str, serving: LedgerEntry, history: Sequence[MonitoringReport], as_of: datetime
-) -> MonitoringReport:
-    """Return the report of a window of which nothing was scored: an alarm, and nothing else."""
+def empty_report(context: Context, name: str, serving: LedgerEntry, as_of: datetime) -> MonitoringReport:
+    """Return the report of a window of which nothing was scored: an alarm, but where the source rests, and no more."""
+    rests = is_resting(name, context.spec.monitoring.anomalies.resting_days)
+    inputs = {"format": FORMAT, "empty": name, "serving": serving.sha256, **({"rests": True} if rests else {})}
     return MonitoringReport(
         model=context.spec.name,
         window_name=name,
         as_of=text_of(as_of),
-        inputs_sha256=sha256_of({"format": FORMAT, "empty": name, "serving": serving.sha256}),
+        inputs_sha256=sha256_of(inputs),
         champion_version=serving.version,
         champion_ledger_sha256=serving.sha256,
         reference="none",
         num_rows=0,
         num_labelled=0,
         num_new_labelled_rows=0,
-        anomalies=tuple(volume(0, [report.num_rows for report in history], 2.0)),
+        anomalies=() if rests else tuple(volume(0, (), context.spec.monitoring.anomalies.volume_factor)),
     )
 
 
@@ -308,14 +317,3 @@ def _shape(context: Context, half: Half, new: Profile, reference: Profile, names
 
 def _usual_rows(champion: Champion) -> list[int]:
     return [one.num_rows for one in champion.manifest.lineage]
-
-
-def _labelled_since(history: Sequence[MonitoringReport], by: PartitionBy, serving: Champion) -> int:
-    """Return the labelled rows of the windows that begin after the data of the version that serves."""
-    end = bounds(serving.manifest.training.window)[1]
-    starts = {report.window_name: period_span(report.window_name, by)[0] for report in history}
-    return sum(
-        report.num_labelled
-        for report in history
-        if end is None or (start := starts[report.window_name]) is None or start >= end
-    )

@@ -124,11 +124,14 @@ def test_where_less_is_better_the_margin_lies_above(spec: ModelSpec) -> None:
     assert "<title>bound 0.178</title>" in html
 
 
-def test_of_many_windows_the_last_24_are_drawn(spec: ModelSpec) -> None:
-    text = assert_whole_and_alone(render_report(history(30), None, spec)).text
+def test_of_many_windows_the_last_31_are_drawn_and_it_says_where_the_others_are(spec: ModelSpec) -> None:
+    text = assert_whole_and_alone(render_report(history(37), None, spec, num_before=1_000)).text
     shown = set(re.findall(r"20\d\d-\d\d\b(?!-)", text))
-    assert set(months(30)[6:]) <= shown
-    assert not set(months(30)[:6]) & shown
+    assert set(months(37)[6:]) <= shown
+    assert not set(months(37)[:6]) & shown
+    assert "1,006 earlier windows not shown" in text
+    assert "flight_delay/monitoring/windows/" in text
+    assert "not shown" not in assert_whole_and_alone(render_report(history(31), None, spec)).text
 
 
 def test_without_a_report_there_is_no_page(spec: ModelSpec) -> None:

@@ -22,8 +22,8 @@ from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import append_entry, champion_entry, read_ledger
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.decide import decide
+from pipelines.steps.reports import Reports
 from pipelines.steps.roll_back import roll_back
-from pipelines.steps.watched import newest_reports, read_reports
 from tests.faults.deadly import DeadlyStore, run_in_child
 from tests.steps.watching import MODEL, ROWS_A_DAY, Place, copy_tiny, day, drifted, end_of, kinds
 
@@ -39,6 +39,10 @@ def place(trained_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def auc(report: MonitoringReport, source: str) -> float | None:
     values = report.performance if source == "measured" else report.estimates
     return next((one.value for one in values if one.metric == "roc_auc"), None)
+
+
+def reports_of(place: Place, as_of: datetime = LATER) -> Reports:
+    return Reports(place.context.store, place.context.spec, as_of)
 
 
 def manifest_of(place: Place) -> Manifest:
@@ -84,10 +88,9 @@ def test_labels_that_come_later_make_a_second_report_and_the_first_ones_estimate
     assert auc(after, "measured") is not None
     assert after.estimates == before.estimates
     assert "rows_changed" in [kind for kind, _ in kinds(after)]
-    reports = read_reports(place.context.store, MODEL, LATER)
-    assert reports == [before, after]
-    assert newest_reports(reports) == [after]
-    assert read_reports(place.context.store, MODEL, datetime(2013, 1, 15, tzinfo=UTC)) == [before]
+    assert reports_of(place).made_of([day(13)]) == [before, after]
+    assert reports_of(place).last() == [after]
+    assert reports_of(place, datetime(2013, 1, 15, tzinfo=UTC)).last() == [before]
 
 
 def test_labels_are_held_back_as_long_as_the_spec_says(place: Place) -> None:
@@ -139,10 +142,43 @@ def test_a_day_that_was_skipped_is_told_also_where_no_window_is_named(place: Pla
         place.deliver(number)
         place.score(number)
     left = monitor(place.context, ScoreRequest(as_of=end_of(15)))
-    reports = read_reports(place.context.store, MODEL, LATER)
+    reports = reports_of(place).last()
     assert [report.window_name for report in reports] == [day(13), day(14), day(15)]
     assert [report.num_rows for report in reports] == [ROWS_A_DAY, 0, ROWS_A_DAY]
     assert left.report_sha256s == tuple(report.sha256 for report in reports)
+    assert monitor(place.context, ScoreRequest(as_of=end_of(15))) == left
+
+
+def test_a_day_on_which_the_source_rests_is_no_alarm_and_no_window_of_those_that_count(place: Place) -> None:
+    resting = resting_on(place, "monday")  # the 14th
+    first = resting.live(13, shift=0.6)
+    assert kinds(resting.watch(14)) == []
+    last = resting.live(15, shift=0.6)
+    assert ["x" in [one.column for one in report.columns if one.persistent] for report in (first, last)] == [
+        False,
+        True,
+    ]
+    assert reports_of(resting).last() == [first, last]
+    decided = decide(resting.context, resting.monitor(14, as_of=end_of(15)))
+    assert resting.context.store.read(str(decided.report_key)).decode().count(day(14)) == 0
+    assert [report.num_rows for report in reports_of(place).last()] == [ROWS_A_DAY, 0, ROWS_A_DAY]
+    assert kinds(place.watch(14)) == [("empty", "critical")]
+
+
+def test_rows_that_come_on_a_day_of_rest_are_watched_as_usual(place: Place) -> None:
+    resting = resting_on(place, "monday")
+    assert decide(resting.context, resting.monitor(14)).reasons == ("no window was monitored yet",)
+    resting.deliver(14, shift=0.6)
+    resting.score(14)
+    report = resting.watch(14, as_of=end_of(15))
+    assert (report.num_rows, drifted(report)) == (ROWS_A_DAY, ["x"])
+    assert reports_of(resting).last() == [report]
+
+
+def resting_on(place: Place, *days: Any) -> Place:
+    """Return the place under a spec whose source rests on these days of the week."""
+    found = place.context.spec.monitoring.anomalies.model_copy(update={"resting_days": days})
+    return place.changed("monitoring", anomalies=found)
 
 
 def test_days_that_have_not_ended_are_not_missed(place: Place) -> None:
@@ -150,8 +186,7 @@ def test_days_that_have_not_ended_are_not_missed(place: Place) -> None:
     place.score(13)
     window = Window(start=day(13), end=day(20))
     left = monitor(place.context, ScoreRequest(window=window, as_of=end_of(14)))
-    names = [report.window_name for report in read_reports(place.context.store, MODEL, LATER)]
-    assert names == [day(13), day(14)]
+    assert reports_of(place).names == [day(13), day(14)]
     assert len(left.report_keys) == 2
 
 
@@ -261,9 +296,7 @@ def test_a_replays_reports_lie_apart_from_the_real_ones(place: Place) -> None:
     for number in (13, 14):
         replayed = place.monitor(number, replay="r1")
         assert replayed.replay == "r1"
-    kept = place.context.within("r1").store
-    names = [report.window_name for report in read_reports(kept, MODEL, LATER)]
-    assert names == [day(13), day(14)]
+    assert Reports(place.context.within("r1").store, place.context.spec, LATER).names == [day(13), day(14)]
     assert {info.key: info.tag for info in place.context.store.list(f"{MODEL}/monitoring/windows/")} == real
     assert place.newest(place.monitor(13, replay="r2"), "r2") == place.watch(13)
 

@@ -28,8 +28,8 @@ from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.context import Context
 from pipelines.steps.decide import decide
 from pipelines.steps.loop import run_training
+from pipelines.steps.reports import read_report
 from pipelines.steps.run import run_step_in
-from pipelines.steps.watched import read_report
 from pipelines.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
