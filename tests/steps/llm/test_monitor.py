@@ -27,7 +27,7 @@ from pipelines.steps.context import Context
 from pipelines.steps.decide import decide
 from pipelines.steps.ingest import ingest
 from pipelines.steps.llm.monitor import monitor
-from pipelines.steps.watched import read_report
+from pipelines.steps.reports import read_report
 from pipelines.store.verified import write_record
 from tests.llm.corpora import chat, chats, context_of, sentence, snapshot_of
 
