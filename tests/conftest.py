@@ -7,17 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
-from tests.servers import WEED_PORTS, free_ports
+from tests.servers import free_ports, running_s3
 
 ROOT = Path(__file__).resolve().parents[1]
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="tandem-airflow-")
@@ -27,9 +23,6 @@ os.environ["AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX"] = "regexp"  # as config/envi
 for _folder in ("dags", "plugins"):  # Airflow puts both there for the code in them
     os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(ROOT / _folder)
     sys.path.append(str(ROOT / _folder))
-
-_S3_VARIABLES = {"AWS_ACCESS_KEY_ID": "tandem-tests", "AWS_SECRET_ACCESS_KEY": "a-secret-for-tests-only"}
-_START_SECONDS = 60
 
 
 def pytest_unconfigure() -> None:
@@ -43,47 +36,8 @@ def s3_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreSetti
 
     Put a prefix of your own behind the URI to have a store of your own.
     """
-    folder = tmp_path_factory.mktemp("seaweedfs")
-    ports = dict(
-        zip([*WEED_PORTS, *(f"{name}.grpc" for name in WEED_PORTS)], free_ports(2 * len(WEED_PORTS)), strict=True)
-    )
-    before = {name: os.environ.get(name) for name in _S3_VARIABLES}
-    os.environ.update(_S3_VARIABLES)
-    command = [
-        str(Path(sys.executable).with_name("weed")),
-        "server",
-        f"-dir={folder}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        "-filer",
-        "-s3",
-        "-s3.autoCreateBucket=false",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-master.telemetry=false",
-        "-master.peers=none",  # one master holds no election, which takes seconds
-        "-master.volumeSizeLimitMB=64",
-        "-volume.max=40",
-        *(f"-{name}={port}" for name, port in ports.items()),
-    ]
-    log = folder / "log.txt"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder)
-    try:
-        endpoint_url = f"http://127.0.0.1:{ports['s3.port']}"
-        _make_bucket(server, endpoint_url, "tandem", log)
-        yield StoreSettings(uri="s3://tandem", s3_endpoint_url=endpoint_url)
-    finally:
-        server.kill()  # nothing of it is wanted any more
-        server.wait()
-        for port in ports.values():
-            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                left.unlink(missing_ok=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with running_s3(tmp_path_factory.mktemp("seaweedfs")) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")
@@ -98,23 +52,6 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     yield port
     server.kill()
     server.wait()
-
-
-def _make_bucket(server: subprocess.Popen[bytes], endpoint_url: str, bucket: str, log: Path) -> None:
-    config = Config(connect_timeout=1, read_timeout=10, retries={"total_max_attempts": 1})
-    client = boto3.client("s3", endpoint_url=endpoint_url, region_name="us-east-1", config=config)
-    give_up = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            client.create_bucket(Bucket=bucket)
-            client.put_object(Bucket=bucket, Key="ready", Body=b"x")  # the bucket is there before its volumes are
-            client.delete_object(Bucket=bucket, Key="ready")
-            break
-        except (BotoCoreError, ClientError) as error:
-            if server.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(f"SeaweedFS did not start: {error}\n{log.read_text()[-2000:]}") from error
-            time.sleep(0.1)
-    client.close()
 
 
 def environment_at(home: Path) -> Environment:
