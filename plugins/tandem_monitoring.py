@@ -62,7 +62,7 @@ class RetrainOperator(TriggerDagRunOperator):
         self.reset_dag_run = self._failed_before_it_began(context["ti"])
         run_after = self.decided["run_after"]
         self.run_after = datetime.fromisoformat(run_after) if run_after else None
-        self.note = "; ".join(self.decided["reasons"])
+        self.note = "; ".join(self.decided["reasons"])[:1000]  # as many as Airflow keeps
         if self.decided["replay"]:
             self.conf = {"replay": self.decided["replay"], "as_of": self.decided["as_of"]}
         return super().execute(context)

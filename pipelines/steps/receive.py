@@ -32,13 +32,14 @@ class Messages(Record):
     num_messages: int
     runs: tuple[HeldRun, ...]
     refused: tuple[str, ...]
+    refused_numbers: tuple[int, ...] = ()  # which they were; the first message is 1
 
 
-def receive(messages: Sequence[str], by: str = "the queue") -> Messages:
+def receive(messages: Sequence[bytes], by: str = "the queue") -> Messages:
     """Decide on what the messages ask for; those that cannot be used do not stop the others.
 
     Args:
-        messages: The messages as text, oldest first; each is one of the bodies of `pipelines.monitoring.events`.
+        messages: The messages, oldest first; each is one of the bodies of `pipelines.monitoring.events`.
         by: Who sent them.
 
     Raises:
@@ -46,16 +47,16 @@ def receive(messages: Sequence[str], by: str = "the queue") -> Messages:
     """
     specs, broken = _specs()
     asked: dict[str, list[RetrainingRequest]] = {}
-    refused: list[str] = []
+    refused: dict[int, str] = {}
     for number, message in enumerate(messages, start=1):
         try:
-            data = message.encode(errors="surrogatepass")
-            if len(data) > LARGEST_BYTES:
-                raise UsageError(f"The message has {len(data)} bytes; allowed: {LARGEST_BYTES}. Nothing was done.")
-            received = read_event(read_json(data), specs, broken=broken, by=by)
+            if len(message) > LARGEST_BYTES:
+                raise UsageError(f"The message has {len(message)} bytes; allowed: {LARGEST_BYTES}. Nothing was done.")
+            received = read_event(read_json(message), specs, broken=broken, by=by)
         except UsageError as error:
-            refused.append(f"Message {number} ({message[:SHOWN]!r}): {error}")
-            LOG.warning("%s", refused[-1])
+            shown = message[:SHOWN].decode(errors="replace")
+            refused[number] = f"Message {number} ({shown!r}): {error}"
+            LOG.warning("%s", refused[number])
             continue
         for sentence in received.ignored:
             LOG.info("Message %d: %s", number, sentence)
@@ -67,7 +68,12 @@ def receive(messages: Sequence[str], by: str = "the queue") -> Messages:
         for decided in decide_requests(context, requests):
             LOG.info("%s: request %s: %s %s", model, decided.request_id, decided.outcome, decided.run_id)
             runs |= {run.run_id: run for run in _held(context, decided)}
-    return Messages(num_messages=len(messages), runs=tuple(runs.values()), refused=tuple(refused))
+    return Messages(
+        num_messages=len(messages),
+        runs=tuple(runs.values()),
+        refused=tuple(refused.values()),
+        refused_numbers=tuple(refused),
+    )
 
 
 def _held(context: Context, decided: Decided) -> list[HeldRun]:

@@ -15,7 +15,7 @@ import pytest
 from redis import Redis
 
 from pipelines.local.demo import wait_for_dag
-from tests.end_to_end.conftest import EVENTS_CHANNEL, EVENTS_SECRET, WAYS_IN, Workplace
+from tests.end_to_end.conftest import EVENTS_QUEUE, EVENTS_SECRET, WAYS_IN, Workplace
 
 pytestmark = pytest.mark.timeout(600)
 WAIT_SECONDS = 200
@@ -107,16 +107,14 @@ def test_the_shell_starts_a_run(place: Workplace) -> None:
 
 def test_a_queue_starts_a_run_and_says_what_it_could_not_use(place: Workplace, redis_port: int) -> None:
     wait_for_dag(place.api, "receive_events")
-    queue = Redis(port=redis_port)
-    until(lambda: queue.pubsub_numsub(EVENTS_CHANNEL)[0][1], "somebody to listen to the queue")
-    for number in range(12):
-        queue.publish(EVENTS_CHANNEL, json.dumps({"model": "by_queue", "evidence": {"number": number}}))
-    queue.publish(EVENTS_CHANNEL, b"\xff not json")
-    queue.close()
-    run = begun(place, "by_queue")
+    with Redis(port=redis_port) as queue:  # one message is in it since before Airflow was started
+        messages = [json.dumps({"model": "by_queue", "evidence": {"number": number}}) for number in range(12)]
+        queue.rpush(EVENTS_QUEUE, *messages, b"\xff not json")
+        run = begun(place, "by_queue")
+        until(lambda: not waiting(queue), "all messages to be acknowledged")
+        assert queue.lrange(f"{EVENTS_QUEUE}:refused", 0, -1) == [b"\xff not json"]
+    assert asked(place) == 13
     decisions = place.answer("decisions", "by_queue")["decisions"]
-    asked = {request for entry in decisions if entry["action"] == "requested" for request in entry["requests"]}
-    assert len(asked) == 12
     assert {entry["run_id"] for entry in decisions if entry["action"] == "begun"} == {run["dag_run_id"]}
 
     def complaint() -> list[str]:
@@ -125,4 +123,27 @@ def test_a_queue_starts_a_run_and_says_what_it_could_not_use(place: Workplace, r
 
     (failed, *_) = until(complaint, "a complaint about the message that is no event")
     states = {task["task_id"]: task["state"] for task in place.api.tasks("receive_events", failed)}
-    assert (states["receive"], states["complain"]) == ("success", "failed")
+    assert (states["receive"], states["acknowledge"], states["complain"]) == ("success", "success", "failed")
+
+
+def test_what_comes_while_nobody_takes_is_taken_later(place: Workplace, redis_port: int) -> None:
+    before = asked(place)
+    paused = place.send("PATCH", "/dags/receive_events", {"is_paused": True})
+    assert paused.status_code == httpx.codes.OK, paused.text
+    with Redis(port=redis_port) as queue:
+        queue.rpush(f"{EVENTS_QUEUE}:taken", json.dumps({"model": "by_queue", "evidence": {"number": "killed"}}))
+        queue.rpush(EVENTS_QUEUE, json.dumps({"model": "by_queue", "evidence": {"number": "paused"}}))
+        time.sleep(5)
+        assert waiting(queue) == 2
+        place.api.unpause("receive_events")
+        until(lambda: not waiting(queue), "what waited to be taken")
+    assert asked(place) == before + 2
+
+
+def waiting(queue: Redis) -> int:
+    return sum(int(queue.llen(name)) for name in (EVENTS_QUEUE, f"{EVENTS_QUEUE}:taken"))
+
+
+def asked(place: Workplace) -> int:
+    decisions = place.answer("decisions", "by_queue")["decisions"]
+    return len({request for entry in decisions if entry["action"] == "requested" for request in entry["requests"]})

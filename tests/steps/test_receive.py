@@ -18,8 +18,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_HOME", str(tmp_path))
 
 
-def event(number: int, model: str = MODEL) -> str:
-    return json.dumps({"model": model, "evidence": {"number": number}})
+def event(number: int, model: str = MODEL) -> bytes:
+    return json.dumps({"model": model, "evidence": {"number": number}}).encode()
 
 
 def test_all_messages_of_a_model_go_into_one_run() -> None:
@@ -31,9 +31,10 @@ def test_all_messages_of_a_model_go_into_one_run() -> None:
 
 
 def test_what_cannot_be_used_does_not_stop_the_others() -> None:
-    received = receive(["not json", event(1), event(2, "nobody"), "\ufffd", "x" * 1_000_001])
+    received = receive([b"not json", event(1), event(2, "nobody"), b"\xff", b"x" * 1_000_001])
     assert len(received.runs) == 1
     assert [text.split(" ", 2)[1] for text in received.refused] == ["1", "3", "4", "5"]
+    assert received.refused_numbers == (1, 3, 4, 5)
     assert all("Nothing was done" in text for text in received.refused)
     assert max(map(len, received.refused)) < 1000
 
@@ -47,5 +48,5 @@ def test_the_same_messages_again_name_the_same_run_until_it_has_begun() -> None:
 
 
 def test_a_message_that_asks_for_nothing_is_no_complaint() -> None:
-    received = receive([json.dumps({"Event": "s3:TestEvent"})])
+    received = receive([json.dumps({"Event": "s3:TestEvent"}).encode()])
     assert (received.runs, received.refused) == ((), ())
