@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.demo import wait_for_dag
@@ -124,7 +125,7 @@ SPECS = {
     + "\npromotion:\n  approval: human\n",
 }
 EVENTS_SECRET = "what senders without a user sign with"
-EVENTS_CHANNEL = "tandem"
+EVENTS_QUEUE = "tandem"
 WAYS_IN = ("by_bearer", "by_signature", "by_command", "by_queue")
 SPECS |= {
     name: SPECS["asked"].replace("name: asked", f"name: {name}").split("\nretraining:")[0].split("\npromotion:")[0]
@@ -160,7 +161,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, redis_
         patch.setenv("TANDEM_HOME", str(home))
         patch.setenv(USERS_VARIABLE, f"{USER}:admin,maria:user,victor:viewer")
         patch.setenv("TANDEM_EVENTS_SECRET", EVENTS_SECRET)
-        patch.setenv("TANDEM_EVENTS_QUEUE", f"redis+pubsub://127.0.0.1:{redis_port}/{EVENTS_CHANNEL}")
+        patch.setenv("TANDEM_EVENTS_QUEUE", f"redis://127.0.0.1:{redis_port}/{EVENTS_QUEUE}")
+        with Redis(port=redis_port) as queue:  # somebody asks before anybody is there to hear it
+            queue.rpush(EVENTS_QUEUE, json.dumps({"model": "by_queue", "evidence": {"number": "early"}}))
         environment = load_environment()
         try:
             links = {**up(environment).__dict__, "user": USER, "password": password(environment)}
