@@ -113,9 +113,10 @@ def configured_queue() -> Queue | None:
         return None
     try:
         parts = urlsplit(text)
-        name, host = parts.path.removeprefix("/"), parts.hostname and parts.port != 0
+        host, _ = parts.hostname, parts.port  # a port that is no number is a ValueError
     except ValueError:
-        parts, name, host = urlsplit(""), "", None
+        parts, host = urlsplit(""), None
+    name = parts.path.removeprefix("/")
     if parts.scheme not in SCHEMES or not host or not name or "/" in name:
         # the value may hold a password, so it is not repeated
         raise UsageError(
