@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from airflow.sdk import Asset, Param
@@ -86,10 +88,16 @@ def _announced(extra: Mapping[str, Any]) -> Window | None:
 
 
 def _span(windows: Sequence[Window]) -> Window:
-    starts, ends = [each.start for each in windows], [each.end for each in windows]
+    """Return the window from the first moment of all to the last, whatever zones they are written in."""
+    from pipelines.data.windows import bounds  # on the worker: parsing stays fast
+
+    starts = [(bounds(each)[0], each.start) for each in windows]
+    ends = [(bounds(each)[1], each.end) for each in windows]
     return Window(start=_bound(min, starts), end=_bound(max, ends))
 
 
-def _bound(furthest: Callable[[list[str]], str], bounds: Sequence[str | None]) -> str | None:
-    known = [bound for bound in bounds if bound is not None]
-    return furthest(known) if len(known) == len(bounds) else None  # an open one makes the whole span open
+def _bound(furthest: Callable[..., Any], moments: Sequence[tuple[datetime | None, str | None]]) -> str | None:
+    if any(moment is None for moment, _ in moments):
+        return None  # an open one makes the whole span open
+    text: str | None = furthest(moments, key=itemgetter(0))[1]
+    return text

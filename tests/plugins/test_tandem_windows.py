@@ -41,6 +41,14 @@ def test_announcements_say_their_windows_and_several_are_one_span() -> None:
     assert _asked({}, june, may).window == Window(start="2013-05-01", end="2013-07-01")
 
 
+def test_announcements_of_several_zones_are_one_span_of_moments_and_not_of_texts() -> None:
+    in_berlin = {"window": {"start": "2013-10-27T01:00:00+02:00", "end": "2013-10-27T02:30:00+01:00"}}
+    in_utc = {"window": {"start": "2013-10-27T00:30:00Z", "end": "2013-10-27T02:00:00+00:00"}}
+    assert _asked({}, in_utc, in_berlin).window == Window(
+        start="2013-10-27T01:00:00+02:00", end="2013-10-27T02:00:00+00:00"
+    )
+
+
 @pytest.mark.parametrize("without", [None, {}, {"window": None}])
 def test_an_announcement_without_a_window_asks_for_all_that_the_form_would(without: Any) -> None:
     may = {"window": {"start": "2013-05-01", "end": "2013-06-01"}}
