@@ -15,7 +15,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from tandem_queue import needed_queue
 
 LOOK_SECONDS, LOOK_SECONDS_AFTER_A_FAULT = 0.5, 5.0
-AGAIN_SECONDS = 60.0
+AGAIN_SECONDS = 30.0
 
 
 class Bell:
