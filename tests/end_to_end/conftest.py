@@ -140,11 +140,16 @@ monitoring:
 retraining: {reasons: [drift], cooldown_days: 0, weekly_runs: 9, minimum_new_rows: 100}
 """
 )
+SPECS["by_key"] = SPECS["by_bearer"].replace("name: by_bearer", "name: by_key")
 
 
 @pytest.fixture(scope="session")
-def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, redis_port: int) -> Iterator[Workplace]:
+def workplace(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, trained_tiny: Path, redis_port: int
+) -> Iterator[Workplace]:
     """A root with specs of both kinds, and services that run on it; beside admin Maria may act, and Victor look."""
+    from tests.steps.watching import SPEC as TINY  # the libraries of a training take seconds
+
     root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")
     for folder in ("dags", "plugins"):
         (root / folder).symlink_to(ROOT / folder)
@@ -156,6 +161,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, redis_
     settings.write_text(shipped.replace(RETRY_DELAY, f"{RETRY_DELAY.split('=')[0]}=1"))  # tests have no time to wait
     for name, text in (SPECS | language_specs(write_conversations(root / "rows.jsonl"), tiny_model)).items():
         (models / f"{name}.yaml").write_text(text)
+    (models / "tiny.yaml").write_text(TINY.format(rows=root / "rows", label_delay_days=0))
+    (root / "rows").mkdir()
+    shutil.copytree(trained_tiny / "home" / "store", home / "store")  # a champion serves already
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TANDEM_ROOT", str(root))
         patch.setenv("TANDEM_HOME", str(home))

@@ -14,13 +14,12 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from pipelines.spec import load_environment
 from pipelines.steps.run import TRAINING_STEPS
+from tests.end_to_end.services import task_processes
 
 pytestmark = pytest.mark.timeout(900)
 MODEL, DAG_ID, RUN_ID = "killed", "train__killed", "killed_at_each_step"
 RETRIED = ("reconcile", *TRAINING_STEPS["classic"][:-3], "register", "promote")  # all but the gate
-TITLE = "airflow worker -- "  # of a process that executes a task; the task instance's id follows
 LOOK_AT_FILES_SECONDS, LOOK_AT_PROCESSES_SECONDS, LOOK_AT_RUN_SECONDS = 0.01, 0.1, 0.5
 
 
@@ -88,18 +87,6 @@ class Killer:
         home = self.workplace.home
         for folder in (home / "store" / MODEL, home / "mlflow" / "artifacts" / MODEL):
             yield from (path for path in folder.rglob("*") if path.is_file())
-
-
-def task_processes() -> Iterator[tuple[str, psutil.Process]]:
-    """Yield the processes that execute a task for the services of this environment, by the task instance's id."""
-    record = load_environment().home / "run" / "airflow-scheduler.json"
-    for process in psutil.Process(json.loads(record.read_text())["pid"]).children(recursive=True):
-        try:
-            title = " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if title.startswith(TITLE) and ":" not in title:  # with a colon it is the one above, which tells Airflow
-            yield title.removeprefix(TITLE).strip(), process
 
 
 def _is_at_work(hunted: Hunted, new: set[Path]) -> bool:
