@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pipelines.data.profiles import FORMAT_VERSION, Profile
 from pipelines.data.profiling import profile_parquet
-from pipelines.errors import ObjectExists
 from pipelines.records import Partition
 from pipelines.store import Store
-from pipelines.store.verified import read_record
+from pipelines.store.verified import put_same, read_record
 
 
 def store_profile(store: Store, partition: Partition, path: Path) -> tuple[Profile, str]:
@@ -23,8 +22,5 @@ def store_profile(store: Store, partition: Partition, path: Path) -> tuple[Profi
         return read_record(store, info.key, Profile, sha256), info.key
     profile = profile_parquet(path)
     key = f"{prefix}{profile.sha256}.json"
-    try:
-        store.put_if_absent(key, profile.to_bytes())
-    except ObjectExists:
-        return read_record(store, key, Profile, profile.sha256), key
+    put_same(store, key, profile.to_bytes())
     return profile, key

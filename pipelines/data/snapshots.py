@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Manifest, Side, TrainingManifest
 from pipelines.data.parquet import ROW_GROUP_ROWS
-from pipelines.errors import DataError, IntegrityError, ObjectExists
+from pipelines.errors import DataError, IntegrityError
 from pipelines.records import SnapshotRef, sha256_of
 from pipelines.store import Store
 from pipelines.store.scoped import ScopedStore
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, put_first, read_record
 
 
 def manifest_key(model: str, snapshot_id: str) -> str:
@@ -135,12 +135,9 @@ def _names(schema: pa.Schema, columns: Sequence[str] | None) -> list[str]:
 
 
 def _put_same(store: Store, key: str, data: bytes) -> None:
-    try:
-        store.put_if_absent(key, data)
-    except ObjectExists:
-        found = sha256_of(store.read(key))
-        if found != sha256_of(data):
-            raise IntegrityError(
-                f"Object {key!r} in {store.root} has SHA-256 {found}, expected {sha256_of(data)}: it was altered. "
-                "It stays as it is; no snapshot was taken."
-            ) from None
+    found = put_first(store, key, data)
+    if found != data:
+        raise IntegrityError(
+            f"Object {key!r} in {store.root} has SHA-256 {sha256_of(found)}, expected {sha256_of(data)}: it was "
+            "altered. It stays as it is; no snapshot was taken."
+        )

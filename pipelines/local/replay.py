@@ -19,7 +19,7 @@ from typing import Any
 from pipelines.data.periods import period_names, period_span
 from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
-from pipelines.errors import DataError, ObjectExists, ServiceError, UsageError
+from pipelines.errors import DataError, ServiceError, UsageError
 from pipelines.gates.pictures.style import save
 from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.demo import run_dag, wait_for_dag
@@ -46,7 +46,7 @@ from pipelines.spec import ClassicSpec, load_environment
 from pipelines.spec.source import PartitionBy
 from pipelines.steps.classic.replaying import measure_window, train_oracle
 from pipelines.steps.context import Context, replay_folder
-from pipelines.store.verified import read_record
+from pipelines.store.verified import put_first_record, read_record
 
 LOG = logging.getLogger(__name__)
 MOST_WINDOWS = 120
@@ -182,11 +182,9 @@ class _Player:
             raise ServiceError(f"{model} has no champion after its training; see Airflow's page of train__{model}.")
         name = sha256_of([context.spec.sha256, windows[0].name])[:12]
         key = f"{replay_folder(model, name)}/first.json"
-        try:
-            store.put_if_absent(key, serving.to_bytes())
-        except ObjectExists:
+        first = put_first_record(store, key, serving)
+        if first != serving:
             LOG.info("Replay %s began before; it goes on.", name)
-        first = read_record(store, key, LedgerEntry)
         _check_fairness(context, first, windows[0])
         return cls(context, name, first, connect)
 

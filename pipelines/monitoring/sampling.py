@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Side
 from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
-from pipelines.errors import ObjectExists
 from pipelines.records import sha256_of
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, file_sha256
+from pipelines.store.verified import fetch_verified, file_sha256, put_same
 
 PARTITION = "tandem.partition"  # column of a reference sample: the name of the partition that a row is from
 
@@ -104,7 +103,4 @@ def _store(store: Store, prefix: str, table: pa.Table) -> None:
         path = Path(folder) / "sample.parquet"
         with ParquetWriter(path, table.schema) as writer:
             writer.write(table)
-        try:
-            store.put_if_absent(f"{prefix}{file_sha256(path)}.parquet", path.read_bytes())
-        except ObjectExists:
-            return  # somebody else took the same sample in this moment
+        put_same(store, f"{prefix}{file_sha256(path)}.parquet", path.read_bytes())

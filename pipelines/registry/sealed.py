@@ -19,9 +19,10 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from pipelines.errors import IntegrityError, ObjectExists, ObjectMissing
+from pipelines.errors import IntegrityError, ObjectMissing
 from pipelines.records import Sealed, canonical_json
 from pipelines.store.base import Store
+from pipelines.store.verified import put_first
 
 Entry = TypeVar("Entry", bound=Sealed)
 READERS = 16
@@ -130,12 +131,9 @@ class SealedChain(Generic[Entry]):
             IntegrityError: If what lies there is not what was written.
             StoreError: If the store does not answer.
         """
-        key = self.key(entry.model, entry.seq)
-        try:
-            store.put_if_absent(key, seal(entry))
-        except ObjectExists:
-            return self._parse(entry.model, entry.seq, store.read(key))
-        return entry
+        sealed = seal(entry)
+        found = put_first(store, self.key(entry.model, entry.seq), sealed)
+        return entry if found == sealed else self._parse(entry.model, entry.seq, found)
 
     def _read_many(self, store: Store, model: str, seqs: Sequence[int]) -> list[bytes | None]:
         """Return the objects' bytes in order, None for one that is gone; many at once: S3 answers each in its time."""

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 
 from pipelines.data.parquet import ParquetWriter
 from pipelines.data.partitions import store_partition
-from pipelines.errors import DataError, IntegrityError, ObjectExists
+from pipelines.errors import DataError, IntegrityError
 from pipelines.records import Partition, ScoredPartition
 from pipelines.serving.answering import Answerer
 from pipelines.serving.sampling import chosen_rows
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, put_first_record, read_record
 
 LOG = logging.getLogger(__name__)
 
@@ -95,9 +95,7 @@ def score_partition(store: Store, partition: Partition, task: Task, answerer: An
         requested_at=task.requested_at,
     )
     key = record_key(task.model, partition, task.version, task.role)
-    try:
-        store.put_if_absent(key, record.to_bytes())
-    except ObjectExists:
+    if put_first_record(store, key, record) != record:
         LOG.info("partition %s was scored by another task meanwhile; its answers count", partition.name)
         return _read(store, key, partition, task)
     return record

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from pipelines.errors import ObjectExists
 from pipelines.records import Candidate
 from pipelines.steps.context import Context
-from pipelines.store.verified import write_record
+from pipelines.store.verified import put_first_record, write_record
 
 LOG = logging.getLogger(__name__)
 
@@ -33,10 +32,11 @@ def made_once(context: Context, prefix: str, make: Callable[[], Candidate]) -> C
         else:
             LOG.info("the spec has changed in nothing that this training depends on: its model is judged anew")
             candidate = Candidate.model_validate_json(store.read(earlier.key))
-        try:
-            store.put_if_absent(key, candidate.model_copy(update={"spec_sha256": spec_sha256}).to_bytes())
-        except ObjectExists:
+        mine = candidate.model_copy(update={"spec_sha256": spec_sha256})
+        candidate = put_first_record(store, key, mine)
+        if candidate != mine:
             LOG.info("another worker trained the same plan first; its candidate counts")
-    candidate = Candidate.model_validate_json(store.read(key))
+    else:
+        candidate = Candidate.model_validate_json(store.read(key))  # its key is the hash of the spec
     write_record(store, f"{candidate.model}/candidates", candidate)
     return candidate

@@ -26,17 +26,50 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def put_first(store: Store, key: str, data: bytes) -> bytes:
+    """Put `data` unless something is at `key`, and return what lies there: of any number of callers the first counts.
+
+    Raises:
+        StoreError: If the store does not answer.
+    """
+    try:
+        store.put_if_absent(key, data)
+    except ObjectExists:
+        return store.read(key)
+    return data
+
+
+def put_first_record(store: Store, key: str, record: RecordType) -> RecordType:
+    """Put `record` unless there is one at `key`, and return the one that lies there.
+
+    Raises:
+        IntegrityError: If what lies there is no such record.
+        StoreError: If the store does not answer.
+    """
+    data = record.to_bytes()
+    found = put_first(store, key, data)
+    return record if found == data else _parsed(store, key, type(record), found)
+
+
+def put_same(store: Store, key: str, data: bytes) -> None:
+    """Put `data` at a key that names its content; putting it again is no error.
+
+    Raises:
+        IntegrityError: If the key holds other bytes.
+        StoreError: If the store does not answer.
+    """
+    found = put_first(store, key, data)
+    if found != data:
+        _verify(store, key, sha256_of(data), sha256_of(found))
+
+
 def write_record(store: Store, prefix: str, record: Record) -> str:
     """Put `record` at `<prefix>/<its sha256>.json` and return that key.
 
     Writing it again is no error. Raises `IntegrityError` when the key already holds other bytes.
     """
     key = f"{prefix.removesuffix('/')}/{record.sha256}.json"
-    data = record.to_bytes()
-    try:
-        store.put_if_absent(key, data)
-    except ObjectExists:
-        _verify(store, key, record.sha256, sha256_of(store.read(key)))
+    put_same(store, key, record.to_bytes())
     return key
 
 
@@ -59,13 +92,7 @@ def read_record(store: Store, key: str, record_type: type[RecordType], sha256: s
     expected = sha256 or (name if _HASH.fullmatch(name) else None)
     if expected is not None:
         _verify(store, key, expected, sha256_of(data))
-    try:
-        return record_type.model_validate_json(data)
-    except ValidationError as error:
-        raise IntegrityError(
-            f"Object {key!r} in {store.root} is no {record_type.__name__}: {error.error_count()} problems, the first: "
-            f"{error.errors()[0]['msg']}. It was not used."
-        ) from error
+    return _parsed(store, key, record_type, data)
 
 
 @contextmanager
@@ -104,3 +131,13 @@ def _verify(store: Store, key: str, expected: str, found: str) -> None:
         raise IntegrityError(
             f"Object {key!r} in {store.root} was altered: its SHA-256 is {found}, expected {expected}. It was not used."
         )
+
+
+def _parsed(store: Store, key: str, record_type: type[RecordType], data: bytes) -> RecordType:
+    try:
+        return record_type.model_validate_json(data)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"Object {key!r} in {store.root} is no {record_type.__name__}: {error.error_count()} problems, the first: "
+            f"{error.errors()[0]['msg']}. It was not used."
+        ) from error

@@ -9,7 +9,15 @@ from pipelines.records import RunRequest, Window, sha256_of
 from pipelines.store import Store
 from pipelines.store.files import FileStore
 from pipelines.store.memory import MemoryStore
-from pipelines.store.verified import fetch_verified, read_record, upload_once, write_record
+from pipelines.store.verified import (
+    fetch_verified,
+    put_first,
+    put_first_record,
+    put_same,
+    read_record,
+    upload_once,
+    write_record,
+)
 
 RECORD = RunRequest(note="Grüße", by="somebody", budget_seconds=1.5)
 
@@ -40,6 +48,28 @@ def test_a_record_altered_by_one_byte_is_named_and_refused() -> None:
             call()
         assert key in str(caught.value)
         assert f"is {sha256_of(store.read(key))}, expected {RECORD.sha256}" in str(caught.value)
+
+
+def test_of_those_who_put_something_the_first_counts_for_all(store: Store) -> None:
+    assert [put_first(store, "model/choice", data) for data in (b"first", b"second", b"first")] == [b"first"] * 3
+    others = RECORD.model_copy(update={"by": "another"})
+    assert [put_first_record(store, "model/choice.json", one) for one in (RECORD, others, RECORD)] == [RECORD] * 3
+    assert (store.read("model/choice"), store.read("model/choice.json")) == (b"first", RECORD.to_bytes())
+
+
+def test_where_something_else_lies_no_record_is_taken_from_it() -> None:
+    store = MemoryStore()
+    store.write("model/choice.json", b"[]")
+    with pytest.raises(IntegrityError, match=r"'model/choice\.json' .* is no RunRequest"):
+        put_first_record(store, "model/choice.json", RECORD)
+
+
+def test_a_key_that_names_its_content_holds_that_content_and_no_other(store: Store) -> None:
+    for _ in range(2):
+        put_same(store, f"model/{sha256_of(b'one')}", b"one")
+    with pytest.raises(IntegrityError, match=f"is {sha256_of(b'one')}, expected {sha256_of(b'two')}"):
+        put_same(store, f"model/{sha256_of(b'one')}", b"two")
+    assert store.read(f"model/{sha256_of(b'one')}") == b"one"
 
 
 def test_a_record_under_another_name_is_held_to_the_hash_it_is_asked_for_with() -> None:

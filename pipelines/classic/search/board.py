@@ -12,7 +12,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from pipelines.classic.search.trials import SearchDetail, TrialKey, TrialResult
 from pipelines.errors import IntegrityError, ObjectChanged, ObjectExists, ObjectMissing
 from pipelines.records import canonical_json
 from pipelines.store.base import Store
+from pipelines.store.verified import put_first, put_first_record, put_same
 
 STALE_SECONDS = 45.0  # a claim that was not renewed for so long belongs to nobody
 RENEW_SECONDS = 12.0
@@ -96,12 +96,8 @@ class TrialBoard:
         key = f"{self.prefix}/results/{result.key}.json"
         if predictions is not None:
             name = f"{self.prefix}/predictions/{result.predictions_sha256}.npy"
-            with suppress(ObjectExists):  # named by its content: the same bytes
-                self.store.put_if_absent(name, predictions)
-        try:
-            self.store.put_if_absent(key, result.to_bytes())
-        except ObjectExists:
-            result = TrialResult.model_validate_json(self.store.read(key))
+            put_same(self.store, name, predictions)
+        result = put_first_record(self.store, key, result)
         self._keep(key, result)
         self._mine.pop(result.key, None)
         return result
@@ -123,8 +119,7 @@ class TrialBoard:
         key = f"{self.prefix}/generations/{number:04d}.json"
         if self.store.stat(key) is None:
             proposed = canonical_json([configuration.to_dict() for configuration in propose()])
-            with suppress(ObjectExists):  # another worker was first: its proposal counts
-                self.store.put_if_absent(key, proposed)
+            put_first(self.store, key, proposed)
         return tuple(Configuration.from_dict(value) for value in json.loads(self.store.read(key)))
 
     def known_generations(self) -> list[tuple[Configuration, ...]]:
@@ -155,11 +150,8 @@ class TrialBoard:
 
     def _put_once(self, name: str, data: bytes) -> None:
         key = f"{self.prefix}/{name}"
-        try:
-            self.store.put_if_absent(key, data)
-        except ObjectExists:
-            if self.store.read(key) != data:
-                raise IntegrityError(
-                    f"Object {key!r} in {self.store.root} holds another plan than the one that gave it its name. "
-                    "Nothing was trained."
-                ) from None
+        if put_first(self.store, key, data) != data:
+            raise IntegrityError(
+                f"Object {key!r} in {self.store.root} holds another plan than the one that gave it its name. "
+                "Nothing was trained."
+            )

@@ -12,6 +12,7 @@ from pipelines.errors import ObjectExists
 from pipelines.records import canonical_json, sha256_of
 from pipelines.records.monitoring import RetrainingRequest
 from pipelines.store.base import Store
+from pipelines.store.verified import put_first
 
 
 def claim_key(store: Store, model: str, key: str, requests: Sequence[RetrainingRequest]) -> None:
@@ -22,11 +23,8 @@ def claim_key(store: Store, model: str, key: str, requests: Sequence[RetrainingR
     """
     claimed = canonical_json({"key": key, "asked": [[each.id, each.note] for each in requests]})
     name = f"{model}/event_keys/{sha256_of(key.encode())}.json"
-    try:
-        store.put_if_absent(name, claimed)
-    except ObjectExists as error:
-        if store.read(name) != claimed:
-            raise ObjectExists(
-                f"Idempotency-Key {key!r} was used for another event of {model} before. Nothing was done; "
-                "give each event a key of its own."
-            ) from error
+    if put_first(store, name, claimed) != claimed:
+        raise ObjectExists(
+            f"Idempotency-Key {key!r} was used for another event of {model} before. Nothing was done; "
+            "give each event a key of its own."
+        )

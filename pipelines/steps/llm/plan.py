@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.errors import IntegrityError, ObjectExists, UsageError
+from pipelines.errors import IntegrityError, UsageError
 from pipelines.llm.keys import plan_key
 from pipelines.llm.planner.choose import choose
 from pipelines.llm.planner.detail import TrainingPlanDetail
@@ -20,6 +20,7 @@ from pipelines.registry import runs
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.store import Store
+from pipelines.store.verified import put_first
 
 LOG = logging.getLogger(__name__)
 
@@ -113,20 +114,20 @@ def _refuse_a_budget(request: RunRequest) -> None:
 
 def _read(store: Store, key: str) -> TrainingPlanDetail | None:
     """Return the plan that was made before: a retry goes on from its checkpoints, so it must stay the same."""
-    if store.stat(key) is None:
-        return None
+    return None if store.stat(key) is None else _parsed(key, store.read(key))
+
+
+def _parsed(key: str, data: bytes) -> TrainingPlanDetail:
     try:
-        return TrainingPlanDetail.model_validate_json(store.read(key))
+        return TrainingPlanDetail.model_validate_json(data)
     except ValidationError as error:
         raise IntegrityError(f"{key} is no plan of a training: {error}. Delete it to plan again.") from error
 
 
 def _write(store: Store, key: str, detail: TrainingPlanDetail) -> TrainingPlanDetail:
-    try:
-        store.put_if_absent(key, detail.to_bytes())
-    except ObjectExists:  # another worker was first: its plan is the plan
-        return _read(store, key) or detail
-    return detail
+    data = detail.to_bytes()
+    found = put_first(store, key, data)
+    return detail if found == data else _parsed(key, found)
 
 
 def _open_run(
