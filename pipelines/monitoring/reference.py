@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import date
 from typing import Literal
 
 from pipelines.data.manifests import ProfileRef, Side
 from pipelines.data.profile_store import store_profile
 from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
-from pipelines.errors import DataError, ObjectExists, ObjectMissing
+from pipelines.errors import DataError, ObjectMissing
 from pipelines.monitoring.column_drift import compare
 from pipelines.records import Partition, Record, sha256_of
 from pipelines.spec.source import PartitionBy
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, put_same, read_record
 
 ENOUGH_ROWS = (
     1_000  # two such samples of the same are .04 apart by chance on average, half the smallest distance shipped
@@ -114,8 +113,7 @@ def stored_reference(
     chosen = side.model_copy(update={"profiles": tuple(refs[name] for name in names)})
     profiles = read_profiles(store, chosen)
     reference = _reference([profiles[name] for name in names], names, what)
-    with suppress(ObjectExists):  # somebody else made the same in this moment
-        store.put_if_absent(f"{prefix}{reference.sha256}.json", reference.to_bytes())
+    put_same(store, f"{prefix}{reference.sha256}.json", reference.to_bytes())
     return reference
 
 
