@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,9 @@ from pipelines.store import Store
 from pipelines.store.verified import fetch_verified, file_sha256, read_record, upload_once
 
 ATTEMPTS = 10
+
+Stage = Literal["partitions", "prepared", "clean", "quarantine"]
+"""How far rows have come: as the source gave them, made ready for a language model, found good, found bad."""
 
 
 class CurrentPartition(Record):
@@ -96,6 +100,20 @@ def write_partitions(
     )
 
 
+def content_folder(model: str, stage: Stage, name: str) -> str:
+    """Return the folder of a partition's contents.
+
+    >>> content_folder("flight_delay", "clean", "2013-01")
+    'flight_delay/clean/2013-01'
+    """
+    return f"{model}/{stage}/{name}"
+
+
+def content_key(model: str, stage: Stage, name: str, sha256: str) -> str:
+    """Return the key of one content of a partition."""
+    return _content_key(content_folder(model, stage, name), sha256)
+
+
 def store_partition(store: Store, prefix: str, name: str, path: Path) -> Partition:
     """Put a Parquet file at `<prefix>/<its sha256>.parquet`, once, and return it as a partition.
 
@@ -103,7 +121,7 @@ def store_partition(store: Store, prefix: str, name: str, path: Path) -> Partiti
 
     Args:
         store: Where it goes.
-        prefix: The folder of the partition's contents, such as `<model>/clean/<name>`.
+        prefix: The folder of the partition's contents; see `content_folder`.
         name: The partition's name, such as `2013-01`.
         path: The local file, which stays.
 
@@ -125,7 +143,7 @@ def _describe(prefix: str, name: str, path: Path) -> Partition:
     sha256 = file_sha256(path)
     return Partition(
         name=name,
-        key=f"{prefix}/{sha256}.parquet",
+        key=_content_key(prefix, sha256),
         content_sha256=sha256,
         num_rows=pq.read_metadata(path).num_rows,
         size_bytes=path.stat().st_size,
@@ -134,7 +152,7 @@ def _describe(prefix: str, name: str, path: Path) -> Partition:
 
 def _ingested(store: Store, model: str, name: str, path: Path) -> Partition:
     """Return the partition that holds the rows of `path`, after it is in the store."""
-    partition = _describe(f"{model}/partitions/{name}", name, path)
+    partition = _describe(content_folder(model, "partitions", name), name, path)
     if store.stat(partition.key) is not None:
         return partition
     current = read_current(store, model, name)
@@ -191,4 +209,8 @@ def _make_current(store: Store, model: str, partition: Partition, ingest: str) -
 
 
 def _current_key(model: str, name: str) -> str:
-    return f"{model}/partitions/{name}/current.json"
+    return f"{content_folder(model, 'partitions', name)}/current.json"
+
+
+def _content_key(folder: str, sha256: str) -> str:
+    return f"{folder}/{sha256}.parquet"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pipelines.data.manifests import Manifest
+from pipelines.data.partitions import content_key
 from pipelines.data.snapshots import manifest_key, read_manifest
 from pipelines.errors import IntegrityError, ObjectMissing
 from pipelines.gates.judge import judge
@@ -165,13 +166,13 @@ def _files(model: str, manifest: Manifest) -> Iterator[tuple[str, str, str, dict
     """Yield what, key, hash and words of every file a snapshot was taken from or cut into."""
     for one in manifest.lineage:
         if one.raw_sha256 is not None:
-            key = f"{model}/partitions/{one.name}/{one.raw_sha256}.parquet"
+            key = content_key(model, "partitions", one.name, one.raw_sha256)
             yield f"raw {one.name}", key, one.raw_sha256, {}
         if one.prepared_sha256 is not None:
-            key = f"{model}/prepared/{one.name}/{one.prepared_sha256}.parquet"
+            key = content_key(model, "prepared", one.name, one.prepared_sha256)
             yield f"prepared {one.name}", key, one.prepared_sha256, {}
         if one.clean_sha256 != (one.prepared_sha256 or one.raw_sha256):  # without bad rows it is its own clean one
-            key = f"{model}/clean/{one.name}/{one.clean_sha256}.parquet"
+            key = content_key(model, "clean", one.name, one.clean_sha256)
             yield f"clean {one.name}", key, one.clean_sha256, {"num_rows": one.num_rows}
     for what, side in (("training", manifest.training.train), ("holdout", manifest.holdout)):
         for partition in side.partitions:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.data.partitions import store_partition
+from pipelines.data.partitions import content_folder, store_partition
 from pipelines.data.quality import outcome
 from pipelines.data.quality.findings import Finding, RowTest
 from pipelines.data.quality.pictures import draw, sample
@@ -130,8 +130,8 @@ def _separate(
         if parts is None:
             return raw, None, None
         model = context.spec.name
-        clean = _moved(context.store, f"{model}/clean", raw.name, parts.clean)
-        bad = _moved(context.store, f"{model}/quarantine", raw.name, parts.bad)
+        clean = _moved(context.store, content_folder(model, "clean", raw.name), raw.name, parts.clean)
+        bad = _moved(context.store, content_folder(model, "quarantine", raw.name), raw.name, parts.bad)
         return clean, bad, parts
 
     with ThreadPoolExecutor(min(_MOST_WRITERS, os.cpu_count() or 1)) as pool:
@@ -145,8 +145,8 @@ def _separate(
     return _Kept(tuple(clean for clean, _, _ in done), tuple(bad for _, bad, _ in done if bad), counted, examples)
 
 
-def _moved(store: Store, prefix: str, name: str, path: Path) -> Partition:
-    partition = store_partition(store, f"{prefix}/{name}", name, path)
+def _moved(store: Store, folder: str, name: str, path: Path) -> Partition:
+    partition = store_partition(store, folder, name, path)
     path.unlink()
     return partition
 

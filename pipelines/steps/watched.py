@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pipelines.data.partitions import CurrentPartition, read_current
+from pipelines.data.partitions import CurrentPartition, content_key, read_current
 from pipelines.data.periods import UNDATED_NAME, period_span
 from pipelines.data.windows import Bounds, bounds
 from pipelines.errors import IntegrityError, ObjectMissing
@@ -52,7 +52,7 @@ class Watched:
 
 def content_of(store: Store, model: str, name: str, sha256: str, num_rows: int = 0) -> Partition:
     """Return one content that a partition has or had. Raises `ObjectMissing`."""
-    key = f"{model}/partitions/{name}/{sha256}.parquet"
+    key = content_key(model, "partitions", name, sha256)
     info = store.stat(key)
     if info is None:
         raise ObjectMissing(f"Partition {name!r} of {model} had the content {sha256}, and {key} is gone.")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.parquet import ParquetWriter
-from pipelines.data.partitions import store_partition
+from pipelines.data.partitions import content_folder, store_partition
 from pipelines.errors import DataError
 from pipelines.llm.corpus.batches import bounded
 from pipelines.llm.corpus.duplicates import Duplicates
@@ -103,7 +103,7 @@ def _written(
             findings.add(batch)
             writer.write(batch)
     told.unlink()
-    partition = store_partition(store, f"{model}/prepared/{raw.name}", raw.name, path)
+    partition = store_partition(store, content_folder(model, "prepared", raw.name), raw.name, path)
     path.unlink()
     return partition
 
