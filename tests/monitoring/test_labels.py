@@ -187,6 +187,31 @@ def test_without_keys_a_file_with_other_rows_is_counted_and_not_used(desk: Desk)
     assert _is_whole(counts)
 
 
+def _about(keys: Sequence[int], asked: Sequence[str], **more: Any) -> dict[str, Any]:
+    return {"flight": pa.array(keys, pa.int64()), "asked": pa.array(asked, pa.string()), **more}
+
+
+def test_a_label_for_what_was_not_asked_is_misplaced_until_the_right_one_comes(desk: Desk) -> None:
+    scored = desk.file(_about([1, 2, 3], ["a", "b", "c"], row=pa.array(range(3), pa.int64())))
+    early = desk.file(_about([1, 2, 9], ["a", "other", "z"], late=["x", "y", "z"]))
+    found = join_labels(scored, [[early]], ["flight"], "late", desk.folder, "asked")
+    assert pq.read_table(found.path).select(["row", "truth"]).to_pylist() == [{"row": 0, "truth": "x"}]
+    assert (found.counts.num_misplaced, found.counts.num_never_scored, found.counts.num_waiting) == (1, 1, 2)
+    assert _is_whole(found.counts)
+    later = desk.file(_about([1, 2], ["other", "b"], late=["n", "y"]))
+    found = join_labels(scored, [[early], [later]], ["flight"], "late", desk.folder, "asked")
+    assert pq.read_table(found.path).column("truth").to_pylist() == ["x", "y"]
+    assert (found.counts.num_misplaced, found.counts.num_never_scored, found.counts.num_corrected) == (0, 1, 0)
+
+
+def test_without_keys_place_and_question_must_both_agree(desk: Desk) -> None:
+    scored = desk.file({"asked": ["a", "b"], "row": pa.array([0, 1], pa.int64())})
+    moved = desk.file({"asked": ["b", "b"], "late": ["x", "y"]})
+    found = join_labels(scored, [[moved]], [], "late", desk.folder, "asked")
+    assert pq.read_table(found.path).column("row").to_pylist() == [1]
+    assert (found.counts.num_misplaced, found.counts.num_never_scored) == (1, 0)
+
+
 def test_labels_of_other_types_are_made_alike(desk: Desk) -> None:
     older, newer = desk.delivered([(1, 0), (2, 1)], pa.int8()), desk.delivered([(1, 1.0)], pa.float64())
     table, counts = desk.join(desk.scored([1, 2]), older, newer)

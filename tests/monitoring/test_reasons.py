@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.monitoring.reasons import find_reason, request_for
+from pipelines.monitoring.reasons import deciding_metric, find_reason, request_for
 from pipelines.records import ColumnDrift, MonitoringReport, PerformanceValue
-from pipelines.spec import ClassicSpec, load_model
+from pipelines.spec import ClassicSpec, ModelSpec, load_model
+from pipelines.spec.gates import GateRule
 from pipelines.spec.watching import Drift, KOfN, Monitoring, Performance, Retraining
 
 CHAMPION = "a" * 64
@@ -45,6 +46,20 @@ def report(name: str, dropped: bool = False, drifted: float = 0.0, **changes: An
         "performance": (value("measured", dropped),), "estimates": (value("estimated", False),),
     }  # fmt: skip
     return MonitoringReport(**(values | changes))
+
+
+def ruled(model: str, *metrics: str) -> ModelSpec:
+    found = load_model(model)
+    rules = tuple(GateRule(metric=metric, minimum=0.0) for metric in metrics)
+    gates = found.gates.model_copy(update={"rules": rules})
+    return found.model_copy(update={"gates": gates, "monitoring": Monitoring()})
+
+
+def test_the_metric_that_decides_is_the_gates_first_that_labels_can_tell_of() -> None:
+    assert deciding_metric(ruled("flight_delay", "brier", "roc_auc")) == "brier"
+    assert deciding_metric(ruled("python_helper", "toxicity", "general_accuracy", "token_f1")) == "token_f1"
+    assert deciding_metric(ruled("python_helper", "toxicity")) == "answer_loss"  # which every evaluation measures
+    assert deciding_metric(spec()) == "roc_auc"  # the spec's own
 
 
 def test_a_drop_that_lasts_asks_for_a_retraining_and_says_from_where_to_where() -> None:

@@ -10,12 +10,13 @@ from pipelines.spec.consistency import inconsistencies
 from pipelines.spec.model import LlmSpec
 
 
-def _spec(metric: str, ability: dict[str, Any], training: dict[str, Any]) -> LlmSpec:
+def _spec(metric: str, ability: dict[str, Any], training: dict[str, Any], watched: str | None = None) -> LlmSpec:
     return LlmSpec.model_validate({
         "kind": "llm", "name": "toy", "description": "A toy.", "pretrained": {"path": "model"},
         "source": {"type": "files", "paths": ["rows.jsonl"], "format": "jsonl", "partition_by": "none"},
         "holdout": {"by": "key", "share": 0.5}, "ability": ability, "training": training,
         "gates": {"rules": [{"metric": metric, "no_worse_than_base_by": 0.1}]},
+        "monitoring": {"performance": {"metric": watched}},
     })  # fmt: skip
 
 
@@ -51,3 +52,17 @@ def test_exposure_needs_canaries() -> None:
 @pytest.mark.parametrize("metric", ["answer_loss", "perplexity"])
 def test_what_is_always_measured_needs_nothing(metric: str) -> None:
     assert inconsistencies(_spec(metric, {"safety_items": 0, "suites": []}, {})) == []
+
+
+@pytest.mark.parametrize("metric", ["toxicity", "general_accuracy", "roc_auc"])
+def test_what_no_reference_answer_tells_cannot_decide_in_service(metric: str) -> None:
+    (found,) = inconsistencies(_spec("answer_loss", {}, {}, watched=metric))
+    assert (found.path, found.found) == (("monitoring", "performance", "metric"), repr(metric))
+    assert "answer_loss, perplexity, exact_match, token_f1, format_valid" in found.allowed
+
+
+def test_what_was_not_measured_at_a_promotion_cannot_decide_in_service() -> None:
+    (found,) = inconsistencies(_spec("answer_loss", {}, {}, watched="exact_match"))
+    assert found.path == ("monitoring", "performance", "metric")
+    assert found.allowed == "measured only with 'ability.generated_items' of 1 or more"
+    assert inconsistencies(_spec("answer_loss", {"generated_items": 5}, {}, watched="exact_match")) == []

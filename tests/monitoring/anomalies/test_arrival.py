@@ -114,11 +114,14 @@ def test_labels_that_could_not_be_used_are_never_passed_over() -> None:
         num_corrected=5,
         num_never_scored=3,
         num_unplaced=6,
+        num_misplaced=8,
     )
     kinds = {found.kind: found.message for found in odd_labels(counts, 4)}
-    assert list(kinds) == ["contradicting_labels", "labels_never_scored", "unplaced_labels", "unknown_labels"]
+    other = ["misplaced_labels", "unknown_labels"]
+    assert list(kinds) == ["contradicting_labels", "labels_never_scored", "unplaced_labels", *other]
     assert kinds["contradicting_labels"].startswith("2 rows have two labels in one delivery")
-    fine = counts.model_copy(update={"num_contradicting": 0, "num_never_scored": 0, "num_unplaced": 0})
+    odd = ("num_contradicting", "num_never_scored", "num_unplaced", "num_misplaced")
+    fine = counts.model_copy(update=dict.fromkeys(odd, 0))
     assert odd_labels(fine, 0) == []
 
 

@@ -67,7 +67,7 @@ def context(tiny_model: Path, tmp_path: Path) -> Context[LlmSpec]:
 
 def answered(context: Context[LlmSpec], folder: Path, **answer: Any) -> None:
     """Let new rows come, and write down what the version is said to have answered to them."""
-    lines = [chat(f"Now tell me of {number}.", sentence(900 + number))["messages"] for number in range(NUM_ROWS)]
+    lines = [chat(f"Now tell me of {number}. {sentence(900 + number)}")["messages"] for number in range(NUM_ROWS)]
     (folder / "rows.jsonl").write_text("\n".join(f'{{"messages": {line}}}' for line in lines))
     (rows,) = ingest(context, ScoreRequest()).partitions
     usual = {"answer": "It is.", "num_prompt_tokens": 9, "num_answer_tokens": 3, "seconds": 0.2, "is_toxic": False,
