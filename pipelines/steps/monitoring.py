@@ -144,6 +144,8 @@ def _bring_labels(context: Context, names: Sequence[str]) -> None:
     starts, ends = [start for start, _ in spans if start], [end for _, end in spans if end]
     if len(starts) == len(ends) == len(spans) and spans:
         ingest(context, ScoreRequest(window=Window(start=min(starts).isoformat(), end=max(ends).isoformat())))
+    elif context.spec.source.partition_by == "none" and spans:
+        ingest(context, ScoreRequest())
 
 
 def _told(report: MonitoringReport) -> str:
