@@ -17,13 +17,15 @@ import pytest
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import MonitoringRefused
-from pipelines.records import MonitoringReport, ScoreRequest, Window
+from pipelines.records import Evaluation, MonitoringReport, ScoreRequest, Window
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import append_entry, champion_entry, read_ledger
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.decide import decide
 from pipelines.steps.reports import Reports
 from pipelines.steps.roll_back import roll_back
+from pipelines.store import Store
+from pipelines.store.verified import read_record
 from tests.faults.deadly import DeadlyStore, run_in_child
 from tests.steps.watching import MODEL, ROWS_A_DAY, Place, copy_tiny, day, drifted, end_of, kinds
 
@@ -63,6 +65,30 @@ def test_a_day_like_those_of_the_training_is_measured_and_nothing_is_odd(place: 
     assert auc(report, "measured") == pytest.approx(0.94, abs=0.05)
     assert auc(report, "estimated") == pytest.approx(auc(report, "measured"), abs=0.05)
     assert not any(one.dropped for one in [*report.performance, *report.estimates])
+
+
+def test_what_the_champion_predicted_at_its_promotion_is_fetched_once_a_look(place: Place) -> None:
+    for number in (13, 14):
+        place.deliver(number)
+        place.score(number)
+    watching = FetchingStore(place.context.store, None)
+    left = monitor(replace(place.context, store=watching), ScoreRequest(as_of=end_of(14)))
+    assert len(left.report_keys) == 2
+    (evaluation,) = [key for key in place.keys("evaluations/") if key.endswith(".json")]
+    predictions = read_record(place.context.store, evaluation, Evaluation).predictions_key
+    assert watching.fetched.count(str(predictions)) == 1
+
+
+class FetchingStore(DeadlyStore):
+    """A store that remembers which files were fetched from it."""
+
+    def __init__(self, store: Store, point: int | None) -> None:
+        super().__init__(store, point)
+        self.fetched = list[str]()
+
+    def fetch(self, key: str) -> Any:
+        self.fetched.append(key)
+        return super().fetch(key)
 
 
 def test_the_same_again_stores_nothing_whenever_it_is_asked(place: Place) -> None:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.classic.evaluation.predictions import CHALLENGER
 from pipelines.data.profiles import Profile
 from pipelines.monitoring.anomalies.served import odd_answers
 from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
-from pipelines.records import Anomaly, Monitored, ScoreRequest
+from pipelines.records import Anomaly, Evaluation, Monitored, ScoreRequest
 from pipelines.spec import ClassicSpec
-from pipelines.steps.classic.performing import importances, perform
+from pipelines.steps.classic.performing import Promoted, importances, perform, read_promoted
 from pipelines.steps.context import Context
 from pipelines.steps.monitoring import watch
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
-from pipelines.store.verified import fetch_verified
 
 
 def monitor(context: Context[ClassicSpec], request: ScoreRequest) -> Monitored:
@@ -40,9 +38,13 @@ def monitor(context: Context[ClassicSpec], request: ScoreRequest) -> Monitored:
 
 @dataclass(frozen=True)
 class TableHalf:
-    """What watching is for models that answer the rows of a table."""
+    """What watching is for models that answer the rows of a table.
+
+    What each champion predicted when it was promoted is read once a look.
+    """
 
     context: Context[ClassicSpec]
+    _promoted: dict[str, Promoted | None] = field(default_factory=dict)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -64,14 +66,8 @@ class TableHalf:
 
     def usual_answers(self, champion: Champion) -> Profile | None:
         """Return the profile of the predictions on the champion's holdout."""
-        key, sha256 = champion.evaluation.predictions_key, champion.evaluation.predictions_sha256
-        if key is None or sha256 is None:
-            return None
-        with fetch_verified(self.context.store, key, sha256) as path:
-            table = pq.read_table(path, memory_map=False)
-        own = [name for name in table.column_names if name.partition(".")[0] == CHALLENGER]
-        renamed = [name.replace(CHALLENGER, "prediction", 1) for name in own]
-        return profile_of_predictions(table.select(own).rename_columns(renamed))
+        promoted = self._read(champion.evaluation)
+        return None if promoted is None else promoted.answers
 
     def odd_answers(self, answers: Profile, usual: Profile | None) -> list[Anomaly]:
         """Return an alarm for predictions that are no numbers, or that hardly differ."""
@@ -87,4 +83,10 @@ class TableHalf:
         folder: Path,
     ) -> Performed:
         """Return figures measured on the rows whose labels have come, and estimated on all."""
-        return perform(self.context, watched, before, champion.evaluation, as_of, scored, folder)
+        evaluation = champion.evaluation
+        return perform(self.context, watched, before, evaluation, self._read(evaluation), as_of, scored, folder)
+
+    def _read(self, evaluation: Evaluation) -> Promoted | None:
+        if evaluation.sha256 not in self._promoted:
+            self._promoted[evaluation.sha256] = read_promoted(self.context, evaluation)
+        return self._promoted[evaluation.sha256]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.models import load_candidate
 from pipelines.classic.evaluation.predictions import CHALLENGER
+from pipelines.data.profiles import Profile
 from pipelines.data.snapshots import read_holdout
-from pipelines.errors import ObjectExists
 from pipelines.gates.bootstrap import seed_from
 from pipelines.monitoring.anomalies.arrival import odd_labels
 from pipelines.monitoring.answers import read_answered
+from pipelines.monitoring.column_drift import profile_of_predictions
 from pipelines.monitoring.error_model import estimate_regression
 from pipelines.monitoring.estimates import estimate_window
 from pipelines.monitoring.known import Known, known_from
@@ -28,7 +29,7 @@ from pipelines.steps.context import Context
 from pipelines.steps.labelling import join_window
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Performed
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, put_first_record, read_record
 
 
 class Importances(Record):
@@ -37,11 +38,32 @@ class Importances(Record):
     costs: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Promoted:
+    """A champion's predictions on the holdout that it was promoted by: how they are spread, and how right they were."""
+
+    answers: Profile
+    known: Known
+
+
+def read_promoted(context: Context[ClassicSpec], evaluation: Evaluation) -> Promoted | None:
+    """Return what a champion predicted when it was promoted; None where that was not kept. Raises `IntegrityError`."""
+    if evaluation.predictions_key is None or evaluation.predictions_sha256 is None:
+        return None
+    with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256) as path:
+        known = known_from(read_answered(path, context.spec.training.task, CHALLENGER, has_truth=True))
+        own = [name for name in pq.read_schema(path).names if name.partition(".")[0] == CHALLENGER]
+        table = pq.read_table(path, columns=own, memory_map=False)
+    renamed = [name.replace(CHALLENGER, "prediction", 1) for name in table.column_names]
+    return Promoted(profile_of_predictions(table.rename_columns(renamed)), known)
+
+
 def perform(
     context: Context[ClassicSpec],
     watched: Watched,
     before: Sequence[Watched],
     evaluation: Evaluation,
+    promoted: Promoted | None,
     as_of: datetime,
     scored: Path,
     folder: Path,
@@ -53,6 +75,7 @@ def perform(
         watched: The window.
         before: Windows that the same version answered earlier, the oldest first: their labels teach the estimate.
         evaluation: Of the champion.
+        promoted: Its predictions then; None where they are not known.
         as_of: Labels that came later are not looked at.
         scored: The answers.
         folder: Takes temporary files.
@@ -67,7 +90,7 @@ def perform(
     known = read_answered(labelled.path, training.task, has_truth=True)
     measured = measure_window(training.task, known, evaluation.metrics, settings, gates.bootstrap_samples, seed)
     earlier = [_known(context, one, as_of, folder / one.name) for one in before]
-    sources = [*_holdout(context, evaluation), *earlier]
+    sources = [*([] if promoted is None else [promoted.known]), *earlier]
     answered = read_answered(scored, training.task)
     if training.task == "regression":
         estimated = estimate_regression(answered, sources, evaluation.metrics, settings, seed=seed)
@@ -90,8 +113,7 @@ def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str
         holdout = read_holdout(store, model, candidate.snapshot_id)
         found = importance_of(load_candidate(store, candidate), context.spec.training, holdout)
         costs = Importances(costs={one.column: one.mean for one in found})
-        with suppress(ObjectExists):  # how often each column is shuffled hangs on the clock: the first counts
-            store.put_if_absent(key, costs.to_bytes())
+        return put_first_record(store, key, costs).costs  # how often a column is shuffled hangs on the clock
     return read_record(store, key, Importances).costs
 
 
@@ -103,13 +125,6 @@ def _labelled(context: Context[ClassicSpec], watched: Watched, scored: Path, as_
         return content if target in pq.read_schema(content).names else None
 
     return join_window(context, watched, scored, as_of, folder, target, labels_in)
-
-
-def _holdout(context: Context[ClassicSpec], evaluation: Evaluation) -> list[Known]:
-    if evaluation.predictions_key is None or evaluation.predictions_sha256 is None:
-        return []
-    with fetch_verified(context.store, evaluation.predictions_key, evaluation.predictions_sha256) as path:
-        return [known_from(read_answered(path, context.spec.training.task, CHALLENGER, has_truth=True))]
 
 
 def _known(context: Context[ClassicSpec], watched: Watched, as_of: datetime, folder: Path) -> Known:
