@@ -105,7 +105,7 @@ def look_at(place: Any, number: int, requests: Counter[str]) -> dict[str, Any]:
 
 def write_history(place: Any, watched: Any, numbers: range) -> None:
     """Write what days leave that were delivered, answered, watched before and after their labels came, and decided."""
-    from pipelines.data.partitions import read_current
+    from pipelines.data.partitions import content_folder, read_current
     from pipelines.records import ScoredPartition
     from pipelines.steps.reports import report_key
     from pipelines.store.verified import read_record
@@ -126,7 +126,10 @@ def write_history(place: Any, watched: Any, numbers: range) -> None:
         before = after.model_copy(update={"as_of": moment, "num_labelled": 0, "performance": ()})
         for key, data in [
             (partition.key, rows),
-            (f"{MODEL}/partitions/{name}/current.json", current.model_copy(update={"partition": partition}).to_bytes()),
+            (
+                f"{content_folder(MODEL, 'partitions', name)}/current.json",
+                current.model_copy(update={"partition": partition}).to_bytes(),
+            ),
             (mine.key, answers),
             (record.replace(first, name), mine.to_bytes()),
             (report_key(before), before.to_bytes()),
