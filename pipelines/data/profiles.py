@@ -7,11 +7,14 @@ again. The same rows give the same profile, bit for bit, on any machine.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
+from pipelines.data.embeddings import EmbeddingProfile, merge_embeddings
 from pipelines.data.moments import Moments, merge_moments
 from pipelines.data.quantiles import QuantileSummary, merge_summaries
-from pipelines.data.sketches import DistinctSketch, FrequentSketch
+from pipelines.data.sketches import DistinctSketch, FrequentSketch, WordSketch
 from pipelines.errors import DataError
 from pipelines.records import Record, number_or_none
 
@@ -48,6 +51,8 @@ class TextProfile(Record):
     """Texts, and booleans as 'true' and 'false': their lengths in characters and the frequent ones.
 
     `lengths` is an encoded `QuantileSummary`; None in a profile that was stored before lengths were summarised.
+    `words` is an encoded `WordSketch` of writing: the rows that hold each word; None of categories, and in a profile
+    that was stored before words were counted. `embedding` is what the texts are about, where a model reads them.
     """
 
     count: int
@@ -56,6 +61,14 @@ class TextProfile(Record):
     total_length: int
     frequent: str
     lengths: str | None = None
+    words: str | None = None
+    embedding: EmbeddingProfile | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A profile from before words were counted keeps its hash, and so does that of categories."""
+        said: dict[str, Any] = handler(self)
+        return {key: value for key, value in said.items() if value is not None or key not in ("words", "embedding")}
 
     def top(self, limit: int = 20) -> list[tuple[str, int]]:
         """Return the most frequent values, cut to 80 characters, and the rows that hold each."""
@@ -93,6 +106,13 @@ class Profile(Record):
             if column.name == name:
                 return column
         raise DataError(f"The profile has no column {name!r}: it has {[column.name for column in self.columns]}.")
+
+
+def with_columns(profile: Profile, columns: Sequence[ColumnProfile]) -> Profile:
+    """Return a profile with `columns` in the place of those of their names, or after all others."""
+    given = {column.name: column for column in columns}
+    kept = [given.pop(column.name, column) for column in profile.columns]
+    return profile.model_copy(update={"columns": (*kept, *given.values())})
 
 
 def merge_profiles(profiles: Sequence[Profile]) -> Profile:
@@ -154,6 +174,7 @@ def _merge_numbers(parts: Sequence[NumberProfile]) -> NumberProfile:
 
 def _merge_texts(parts: Sequence[TextProfile]) -> TextProfile:
     lengths = [part.lengths for part in parts if part.lengths is not None]
+    words = [part.words for part in parts if part.words is not None]
     return TextProfile(
         count=sum(part.count for part in parts),
         shortest=min((part.shortest for part in parts if part.shortest is not None), default=None),
@@ -163,4 +184,6 @@ def _merge_texts(parts: Sequence[TextProfile]) -> TextProfile:
         lengths=merge_summaries([QuantileSummary.decode(text) for text in lengths]).encode()
         if len(lengths) == len(parts)
         else None,
+        words=WordSketch.merged(words).encode() if len(words) == len(parts) else None,
+        embedding=merge_embeddings([part.embedding for part in parts]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pipelines.data.parquet import ROW_GROUP_ROWS
 from pipelines.data.profiles import ColumnProfile, Family, NumberProfile, Profile, TextProfile, merge_columns
 from pipelines.data.quantiles import BUFFER_POINTS, QuantileSummary, merge_summaries, summarise
 from pipelines.data.sketches import DistinctSketch, FrequentSketch
+from pipelines.data.words import count_words, is_writing
 from pipelines.records import number_or_none
 
 NUM_THREADS = 2
@@ -40,26 +41,36 @@ def profile_parquet(path: Path) -> Profile:
     return _profile(schema, metadata.num_rows, chunks)
 
 
-def profile_table(table: pa.Table) -> Profile:
-    """Return the profile of a table in memory."""
+def profile_table(table: pa.Table, writing: Collection[str] = ()) -> Profile:
+    """Return the profile of a table in memory; the words of the columns `writing` are counted however few differ."""
 
     def chunks(name: str) -> Iterator[pa.Array]:
         for batch in table.select([name]).combine_chunks().to_batches(max_chunksize=ROW_GROUP_ROWS):
             yield batch.column(0)
 
-    return _profile(table.schema, table.num_rows, chunks)
+    return _profile(table.schema, table.num_rows, chunks, writing)
 
 
-def _profile(schema: pa.Schema, num_rows: int, chunks: Callable[[str], Chunks]) -> Profile:
+def _profile(
+    schema: pa.Schema, num_rows: int, chunks: Callable[[str], Chunks], writing: Collection[str] = ()
+) -> Profile:
+    def profiled(field: pa.Field) -> ColumnProfile:
+        return _profile_column(field, chunks(field.name), True if field.name in writing else None)
+
     with ThreadPoolExecutor(NUM_THREADS) as pool:  # nearly all of the work is done outside of Python's lock
-        columns = tuple(pool.map(lambda field: _profile_column(field, chunks(field.name)), schema))
+        columns = tuple(pool.map(profiled, schema))
     return Profile(num_rows=num_rows, columns=columns)
 
 
-def _profile_column(field: pa.Field, chunks: Chunks) -> ColumnProfile:
+def _profile_column(field: pa.Field, chunks: Chunks, with_words: bool | None) -> ColumnProfile:
+    """Return a column's profile; the first chunk that has a value says whether words are counted in all of them."""
     family, empty = _family(field.type), pa.array([], field.type)
-    parts = [_profile_chunk(field.name, family, chunk) for chunk in chunks]
-    return merge_columns(parts or [_profile_chunk(field.name, family, empty)])
+    parts = list[ColumnProfile]()
+    for chunk in chunks:
+        parts.append(_profile_chunk(field.name, family, chunk, with_words))
+        if with_words is None and parts[-1].text is not None:
+            with_words = parts[-1].text.words is not None
+    return merge_columns(parts or [_profile_chunk(field.name, family, empty, with_words)])
 
 
 def _family(kind: pa.DataType) -> Family:
@@ -74,7 +85,7 @@ def _family(kind: pa.DataType) -> Family:
     return "boolean" if pa.types.is_boolean(kind) else "other"
 
 
-def _profile_chunk(name: str, family: Family, chunk: pa.Array) -> ColumnProfile:
+def _profile_chunk(name: str, family: Family, chunk: pa.Array, with_words: bool | None) -> ColumnProfile:
     values = chunk.drop_null()
     values = values if family == "text" else _decoded(values)
     distinct, num_not_finite = DistinctSketch(), 0
@@ -87,7 +98,7 @@ def _profile_chunk(name: str, family: Family, chunk: pa.Array) -> ColumnProfile:
         num_not_finite = floats.size - finite.size
         number = _profile_numbers(finite, distinct)
     elif len(values) and family in ("text", "boolean"):
-        text = _profile_texts(values, distinct)
+        text = _profile_texts(values, distinct, with_words and family == "text")
     return ColumnProfile(
         name=name,
         family=family if len(values) else "empty",
@@ -130,7 +141,7 @@ def _profile_numbers(finite: Floats, distinct: DistinctSketch) -> NumberProfile:
     )
 
 
-def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
+def _profile_texts(values: pa.Array, distinct: DistinctSketch, with_words: bool | None) -> TextProfile:
     if pa.types.is_dictionary(values.type) and not _is_plain_list(values.dictionary):
         values = values.dictionary_decode()
     found, counts = pc.value_counts(values).flatten()
@@ -140,6 +151,8 @@ def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
     lengths, frequent = pc.utf8_length(texts), FrequentSketch()
     distinct.update(texts.to_pylist())
     frequent.update(texts.to_pylist(), counts.to_pylist())
+    if with_words is None:
+        with_words = is_writing(texts, len(values))
     return TextProfile(
         count=len(values),
         shortest=pc.min(lengths).as_py(),
@@ -147,6 +160,7 @@ def _profile_texts(values: pa.Array, distinct: DistinctSketch) -> TextProfile:
         total_length=pc.sum(pc.multiply(lengths.cast(pa.int64()), counts)).as_py(),
         frequent=frequent.encode(),
         lengths=_lengths(np.asarray(lengths, np.float64), np.asarray(counts, np.int64)).encode(),
+        words=count_words(texts, np.asarray(counts, np.int64)).encode() if with_words else None,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 from datasketches import (
     frequent_items_error_type,
@@ -18,6 +19,7 @@ from datasketches import (
 
 _LG_REGISTERS = 12  # 4,096 registers: 1.6 % standard error in 4 KB
 _LG_FREQUENT = 10  # exact up to 768 distinct values; beyond, counts are off by at most 0.35 % of the rows
+_LG_WORDS = 12  # exact up to 3,072 distinct words, in at most some 70 KB
 LONGEST_TEXT = 80  # characters of a frequent value that are kept
 
 
@@ -59,8 +61,10 @@ class DistinctSketch:
 class FrequentSketch:
     """Which texts are the most frequent: Misra-Gries counters."""
 
+    lg_counters = _LG_FREQUENT
+
     def __init__(self) -> None:
-        self._sketch = frequent_strings_sketch(_LG_FREQUENT)
+        self._sketch = frequent_strings_sketch(self.lg_counters)
 
     def update(self, values: Iterable[str], counts: Iterable[int]) -> None:
         """Add texts, cut to their first `LONGEST_TEXT` characters, with the number of rows that hold each."""
@@ -98,9 +102,20 @@ class FrequentSketch:
         return base64.b64encode(self._sketch.serialize()).decode()
 
     @classmethod
-    def merged(cls, texts: Sequence[str]) -> FrequentSketch:
+    def merged(cls, texts: Sequence[str]) -> Self:
         """Return the sketch of everything that the sketches in `texts` have seen."""
         result = cls()
         for text in texts:
             result._sketch.merge(frequent_strings_sketch.deserialize(base64.b64decode(text, validate=True)))
         return result
+
+
+class WordSketch(FrequentSketch):
+    """Which words stand in the most texts. What a count may be off by is told by `bounds`."""
+
+    lg_counters = _LG_WORDS
+
+    @property
+    def total(self) -> int:
+        """The sum of all counts: how many different words each text has, over all texts."""
+        return int(self._sketch.total_weight)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +11,24 @@ import pyarrow as pa
 from pipelines.data.profiles import ColumnProfile, Profile
 from pipelines.data.profiling import profile_table
 from pipelines.data.quantiles import QuantileSummary
+from pipelines.data.words import MOSTLY_DISTINCT
 from pipelines.monitoring.distances import Apart, benjamini_hochberg, categories_apart, missing_share, numbers_apart
+from pipelines.monitoring.writing import centroids_apart, words_apart
 from pipelines.records import ColumnDrift, number_or_none
 from pipelines.spec.watching import Drift
 
-MOSTLY_DISTINCT = 0.5  # share of texts that are different ones, above which they are no categories but writing
+Measure = Literal["ks", "total_variation", "words", "centroid"]
 
-Measure = Literal["ks", "total_variation"]
+
+class Look(NamedTuple):
+    """One way in which a column is compared: `name` is the column's, and how it is looked at where it is writing.
+
+    `apart` is None where a side has no value.
+    """
+
+    name: str
+    measure: Measure
+    apart: Apart | None
 
 
 def column_drift(
@@ -40,34 +51,53 @@ def column_drift(
         settings: The bounds.
         columns: The columns that are looked at, in this order; all that both sides have where left out. Those that one
             side has not, or has as another family, are left out: they are no drift but a change of schema.
-        weights: Each column's share of the champion's importance, see `shares_of_importance`; 0 where left out.
-        usual: How far each column was in the training rows themselves from one partition to the others, see
-            `usual_distances`; 0 where left out.
+        weights: Each column's share of the champion's importance, see `shares_of_importance`; 0 where left out. The
+            ways in which one column is compared share it.
+        usual: How far each column was in the training rows themselves from one partition to the others, by the name of
+            the way it is looked at, see `usual_distances`; 0 where left out.
     """
     left = {column.name: column for column in reference.columns}
     right = {column.name: column for column in new.columns}
     names = [name for name in dict.fromkeys(columns or left) if name in left and name in right]
-    pairs = [(left[name], right[name]) for name in names if _measure(left[name], right[name])]
-    apart = [compare(*pair) for pair in pairs]
-    p_values = np.array([one.p_value for one in apart if one is not None])
+    looks = [(name, looks_at(left[name], right[name])) for name in names]
+    p_values = np.array([look.apart.p_value for _, found in looks for look in found if look.apart is not None])
     q_values = iter(benjamini_hochberg(p_values).tolist())
-    rows = [(pair, one, None if one is None else next(q_values)) for pair, one in zip(pairs, apart, strict=True)]
     return tuple(
-        _record(*pair, one, q_value, settings, (weights or {}).get(pair[0].name, 0.0), (usual or {}).get(pair[0].name))
-        for pair, one, q_value in rows
+        _record(
+            left[name],
+            right[name],
+            look,
+            None if look.apart is None else next(q_values),
+            settings,
+            (weights or {}).get(name, 0.0) / len(found),
+            (usual or {}).get(look.name),
+        )
+        for name, found in looks
+        for look in found
     )
 
 
-def compare(reference: ColumnProfile, new: ColumnProfile) -> Apart | None:
-    """Return how far one column is from the reference; None where a side has no value, or has another family."""
-    if "empty" in (reference.family, new.family) or not (measure := _measure(reference, new)):
-        return None
-    if measure == "total_variation":
-        return categories_apart(reference, new)
-    summaries = [_summary(column) for column in (reference, new)]
-    if summaries[0] is None or summaries[1] is None:
-        return None
-    return numbers_apart(reference, new, summaries[0], summaries[1])
+def looks_at(reference: ColumnProfile, new: ColumnProfile) -> list[Look]:
+    """Return how far one column is from the reference, in each way in which it can be compared.
+
+    Numbers, times and categories are compared in one way. Writing is in up to three: its length, its words where both
+    profiles have counted them, and what it is about where one model has read both. A column of two families in none.
+    """
+    families = {reference.family, new.family} - {"empty"}
+    if len(families) > 1 or "other" in families:
+        return []
+    has_values = "empty" not in (reference.family, new.family)
+    name = new.name
+    if not families & {"text", "boolean"}:
+        return [Look(name, "ks", _numbers_apart(reference, new) if has_values else None)]
+    if not _is_writing(reference, new):
+        return [Look(name, "total_variation", categories_apart(reference, new) if has_values else None)]
+    looks = [Look(f"{name} (length)", "ks", _numbers_apart(reference, new) if has_values else None)]
+    if reference.text is not None and new.text is not None:
+        words, centroid = words_apart(reference.text, new.text), centroids_apart(reference.text, new.text)
+        looks += [] if words is None else [Look(f"{name} (words)", "words", words)]
+        looks += [] if centroid is None else [Look(f"{name} (meaning)", "centroid", centroid)]
+    return looks
 
 
 def shares_of_importance(importance: Mapping[str, float], columns: Sequence[str]) -> dict[str, float]:
@@ -97,20 +127,27 @@ def is_answer(column: str) -> bool:
     return column in ("prediction", "answer", "num_answer_tokens") or column.startswith("prediction.")
 
 
-def _measure(reference: ColumnProfile, new: ColumnProfile) -> Measure | None:
-    families = {reference.family, new.family} - {"empty"}
-    if len(families) > 1 or "other" in families:
-        return None
-    if not families & {"text", "boolean"}:
-        return "ks"
-    both = [column for column in (reference, new) if column.text is not None]
-    is_writing = all(
-        column.text is not None
-        and column.text.lengths is not None
-        and column.num_distinct > MOSTLY_DISTINCT * column.text.count
-        for column in both
+def _is_writing(reference: ColumnProfile, new: ColumnProfile) -> bool:
+    """Tell whether texts are no categories: nearly every one of the reference is another one.
+
+    New texts may be often the same, where somebody has said that they are writing, and their words were counted.
+    """
+    return all(
+        column.text is None
+        or (
+            column.text.lengths is not None
+            and (
+                column.num_distinct > MOSTLY_DISTINCT * column.text.count
+                or (column is new and column.text.words is not None)
+            )
+        )
+        for column in (reference, new)
     )
-    return "ks" if is_writing else "total_variation"
+
+
+def _numbers_apart(reference: ColumnProfile, new: ColumnProfile) -> Apart | None:
+    left, right = _summary(reference), _summary(new)
+    return None if left is None or right is None else numbers_apart(reference, new, left, right)
 
 
 def _summary(column: ColumnProfile) -> QuantileSummary | None:
@@ -123,18 +160,18 @@ def _summary(column: ColumnProfile) -> QuantileSummary | None:
 def _record(
     reference: ColumnProfile,
     new: ColumnProfile,
-    apart: Apart | None,
+    look: Look,
     q_value: float | None,
     settings: Drift,
     weight: float,
     usual: float | None,
 ) -> ColumnDrift:
-    far = max(settings.minimum_distance, 0.0 if usual is None else usual)
+    far, apart = max(settings.minimum_distance, 0.0 if usual is None else usual), look.apart
     return ColumnDrift(
-        column=new.name,
-        measure=_measure(reference, new) or "ks",
+        column=look.name,
+        measure=look.measure,
         distance=None if apart is None else apart.distance,
-        psi=None if apart is None else number_or_none(apart.psi),
+        psi=None if apart is None or apart.psi is None else number_or_none(apart.psi),
         p_value=None if apart is None else apart.p_value,
         q_value=q_value,
         null_share=missing_share(new),

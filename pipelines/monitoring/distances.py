@@ -19,6 +19,7 @@ from pipelines.data.sketches import FrequentSketch
 SMALLEST_SHARE = 0.01  # rarer categories are one rest: three times what a sketch may miscount, and no matter of chance
 SMALLEST_EXPECTED = 5.0  # rows, for chi-square to be what it is called
 _SMALLEST_PSI_SHARE = 1e-4  # keeps the logarithm finite when a bin is empty
+_MANY = 100.0  # standard errors: no chance is left
 _TINY = 1e-300  # the error of a category that holds no row or all of them is 0
 _DECILES = np.arange(1, 10) / 10
 
@@ -27,10 +28,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Apart:
-    """`distance` from 0 to 1, PSI in nats, and the p-value of "both are samples of the same"."""
+    """`distance` from 0 to 1, PSI in nats where bins have one, and the p-value of "both are samples of the same"."""
 
     distance: float
-    psi: float
+    psi: float | None
     p_value: float
 
 
@@ -105,8 +106,13 @@ def total_variation(reference: Floats, new: Floats, num_reference_rows: int, num
     """
     pooled = (num_reference_rows * reference + num_rows * new) / (num_reference_rows + num_rows)
     error = np.sqrt(np.clip(pooled * (1 - pooled), 0, None) / _effective_rows(num_reference_rows, num_rows))
-    apart = np.abs(reference - new)
-    by_chance = 2 / np.sqrt(np.pi) * error * np.exp(-((apart / np.maximum(error, _TINY)) ** 2) / 2)
+    return less_chance(np.abs(reference - new), error)
+
+
+def less_chance(apart: Floats, error: Floats) -> float:
+    """Return half the sum of differences, shape (k,), less what errors of this size, shape (k,), give: see above."""
+    errors_apart = np.minimum(apart / np.maximum(error, _TINY), _MANY)
+    by_chance = 2 / np.sqrt(np.pi) * error * np.exp(-(errors_apart**2) / 2)
     return max(float((apart - by_chance).sum() / 2), 0.0)
 
 

@@ -14,7 +14,7 @@ from pipelines.data.manifests import ProfileRef, Side
 from pipelines.data.profile_store import store_profile
 from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
 from pipelines.errors import DataError, ObjectMissing
-from pipelines.monitoring.column_drift import compare
+from pipelines.monitoring.column_drift import looks_at
 from pipelines.records import Partition, Record, sha256_of
 from pipelines.spec.source import PartitionBy
 from pipelines.store import Store
@@ -24,7 +24,7 @@ ENOUGH_ROWS = (
     1_000  # two such samples of the same are .04 apart by chance on average, half the smallest distance shipped
 )
 
-REFERENCE_VERSION = 1  # raise it when the same profiles give another reference
+REFERENCE_VERSION = 2  # raise it when the same profiles give another reference
 
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
@@ -118,7 +118,7 @@ def stored_reference(
 
 
 def usual_distances(profiles: Sequence[Profile], whole: Profile) -> dict[str, float]:
-    """Return for each column how far the farthest partition is from the others; nothing where there is but one.
+    """Return how far the farthest partition is from the others, for each look at a column; of a single one nothing.
 
     The day of the month tells one day from all others, and weather one month from the next: that is how they are, and
     no reason to look. Only what goes farther is drift. Partitions with fewer than `ENOUGH_ROWS` rows are left out.
@@ -134,9 +134,9 @@ def usual_distances(profiles: Sequence[Profile], whole: Profile) -> dict[str, fl
             continue
         columns = {column.name: column for column in profile.columns}
         for column in whole.columns:
-            apart = compare(column, columns[column.name])
-            if apart is not None:  # the whole holds the part: from the others it is farther by this factor
-                found[column.name] = max(found.get(column.name, 0.0), min(apart.distance / (1 - share), 1.0))
+            for name, _, apart in looks_at(column, columns[column.name]):
+                if apart is not None:  # the whole holds the part: from the others it is farther by this factor
+                    found[name] = max(found.get(name, 0.0), min(apart.distance / (1 - share), 1.0))
     return found
 
 

@@ -96,9 +96,11 @@ class Scored(Record):
 class ColumnDrift(Record):
     """How far one column of the new rows is from the reference.
 
-    `distance` is the effect size: Kolmogorov-Smirnov distance of numbers and times (of texts that are mostly distinct,
-    of their lengths), total variation of categories less what is there by chance, both from 0 to 1, what is missing
-    among the values; None where one side has no value. `psi` is shown and decides nothing. `q_value` is the p-value
+    `distance` is the effect size, from 0 to 1: Kolmogorov-Smirnov distance of numbers and times, and of the lengths of
+    writing (`<column> (length)`); total variation of categories, and of the words of writing (`<column> (words)`), less
+    what is there by chance; how much less alike texts of both sides are than two of the reference, by their embeddings
+    (`<column> (meaning)`). What is missing is among the values, but for words and meaning. None where one side has no
+    value. `psi` is shown and decides nothing. `q_value` is the p-value
     after Benjamini and Hochberg over all columns. `drifted`: far and significant in this window. `persistent`: in as
     many of the last windows as the spec asks for. `weight` is the share of the champion's feature importance.
     `usual_distance` is the largest distance of one of the training's own partitions from the others, such as that of
@@ -106,7 +108,7 @@ class ColumnDrift(Record):
     """
 
     column: str
-    measure: Literal["ks", "total_variation"]
+    measure: Literal["ks", "total_variation", "words", "centroid"]
     distance: float | None
     psi: float | None
     p_value: float | None

@@ -61,7 +61,7 @@ def test_what_the_training_partitions_do_themselves_is_no_drift() -> None:
 
 def test_columns_of_one_side_and_of_another_family_are_left_out() -> None:
     found = column_drift(
-        profile(a=[1, 2], b=["x", "y"], c=[1, 2]), profile(a=["1", "2"], b=["x", "y"], d=[1, 2]), Drift()
+        profile(a=[1, 2], b=["x", "x"], c=[1, 2]), profile(a=["1", "2"], b=["x", "x"], d=[1, 2]), Drift()
     )
     assert [one.column for one in found] == ["b"]
     assert column_drift(profile(a=[1]), profile(b=[1]), Drift()) == ()
@@ -104,22 +104,56 @@ def prompts(length: int, num_rows: int, seed: int = 0) -> list[str]:
     return ["".join(rng.choice(list("abcdefgh "), rng.integers(length, 2 * length))) for _ in range(num_rows)]
 
 
-def test_writing_is_compared_by_its_length() -> None:
+def test_writing_is_compared_by_its_length_and_by_its_words() -> None:
     reference = profile(prompt=prompts(30, 1_000))
-    (same,) = column_drift(reference, profile(prompt=prompts(30, 500, seed=1)), Drift())
-    (longer,) = column_drift(reference, profile(prompt=prompts(45, 500, seed=2)), Drift())
-    assert (same.measure, same.drifted) == ("ks", False)
-    assert (longer.measure, longer.drifted) == ("ks", True)
+    same = column_drift(reference, profile(prompt=prompts(30, 500, seed=1)), Drift())
+    longer = column_drift(reference, profile(prompt=prompts(45, 500, seed=2)), Drift())
+    told = [(one.column, one.measure, one.drifted) for one in (*same, *longer)]
+    assert told == [
+        ("prompt (length)", "ks", False),
+        ("prompt (words)", "words", False),
+        ("prompt (length)", "ks", True),
+        ("prompt (words)", "words", False),
+    ]
+
+
+def test_the_ways_in_which_writing_is_compared_share_its_weight_and_have_a_usual_distance_each() -> None:
+    reference, new = (
+        profile(prompt=prompts(30, 1_000), x=[0.5] * 1_000),
+        profile(prompt=prompts(45, 500), x=[0.5] * 500),
+    )
+    found = column_drift(reference, new, Drift(), (), {"prompt": 0.6, "x": 0.4}, {"prompt (length)": 0.9})
+    assert [(one.column, one.weight, one.drifted) for one in found] == [
+        ("prompt (length)", 0.3, False),
+        ("prompt (words)", 0.3, False),
+        ("x", 0.4, False),
+    ]
+    assert found[0].distance > 0.3
+
+
+def without(profile: Profile, *names: str) -> Profile:
+    """Return a profile from before something of texts was summarised."""
+    (column,) = profile.columns
+    text = column.text.model_copy(update=dict.fromkeys(names))
+    return profile.model_copy(update={"columns": (column.model_copy(update={"text": text}),)})
+
+
+def test_writing_whose_words_were_never_counted_is_compared_by_its_length_alone() -> None:
+    old, new = without(profile(prompt=prompts(30, 1_000)), "words"), profile(prompt=prompts(45, 500))
+    assert [(one.column, one.drifted) for one in column_drift(old, new, Drift())] == [("prompt (length)", True)]
 
 
 def test_writing_whose_lengths_were_never_summarised_is_compared_as_categories() -> None:
-    old = profile(prompt=prompts(30, 1_000))
-    column = old.columns[0]
-    old = old.model_copy(
-        update={"columns": (column.model_copy(update={"text": column.text.model_copy(update={"lengths": None})}),)}
-    )
+    old = without(profile(prompt=prompts(30, 1_000)), "lengths", "words")
     (found,) = column_drift(old, profile(prompt=prompts(45, 500)), Drift())
-    assert (found.measure, found.drifted) == ("total_variation", False)
+    assert (found.column, found.measure, found.drifted) == ("prompt", "total_variation", False)
+
+
+def test_new_texts_that_are_often_the_same_are_writing_where_somebody_said_so() -> None:
+    reference, often = profile(prompt=prompts(30, 1_000)), prompts(30, 5, seed=1) * 100
+    said = profile_table(pa.table({"prompt": often}), ["prompt"])
+    assert [one.measure for one in column_drift(reference, profile(prompt=often), Drift())] == ["total_variation"]
+    assert [one.measure for one in column_drift(reference, said, Drift())] == ["ks", "words"]
 
 
 def test_predictions_are_compared_like_columns() -> None:

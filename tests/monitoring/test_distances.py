@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipelines.data.profiles import ColumnProfile, merge_profiles
 from pipelines.data.profiling import profile_table
-from pipelines.monitoring.column_drift import compare
+from pipelines.monitoring.column_drift import looks_at
 from pipelines.monitoring.distances import Apart, benjamini_hochberg, missing_share
 
 
@@ -18,9 +18,13 @@ def profiled(values) -> ColumnProfile:
 
 
 def apart(left, right) -> Apart:
-    found = compare(profiled(left), profiled(right))
-    assert found is not None
-    return found
+    return compared(profiled(left), profiled(right))
+
+
+def compared(reference: ColumnProfile, new: ColumnProfile) -> Apart:
+    (look,) = looks_at(reference, new)
+    assert look.apart is not None
+    return look.apart
 
 
 def test_numbers_with_few_values_have_the_exact_distance_and_p_value_of_the_rows() -> None:
@@ -46,7 +50,7 @@ def test_merged_summaries_are_not_more_significant_than_their_rows() -> None:
     parts = [rng.normal(size=2_000) for _ in range(40)]
     new = rng.normal(0.03, 1, 20_000)
     merged = merge_profiles([profile_table(pa.table({"x": part})) for part in parts]).column("x")
-    found = compare(merged, profiled(new))
+    found = compared(merged, profiled(new))
     assert found is not None
     exact = stats.ks_2samp(np.concatenate(parts), new, method="asymp")
     assert abs(found.distance - exact.statistic) < 0.005
@@ -97,8 +101,8 @@ def test_many_categories_of_equal_samples_are_not_far_apart_however_few_the_rows
     names, sizes = [f"{n}" for n in range(50)], np.arange(1, 51) / np.arange(1, 51).sum()
     reference = profiled(rng.choice(names, 50_000, p=sizes))
     shifted = np.append(sizes[:-2] * 0.8, [0.1, 0.9 - 0.8 * sizes[:-2].sum()])
-    distances = [compare(reference, profiled(rng.choice(names, num_rows, p=sizes))).distance for _ in range(20)]
-    far = [compare(reference, profiled(rng.choice(names, num_rows, p=shifted))).distance for _ in range(20)]
+    distances = [compared(reference, profiled(rng.choice(names, num_rows, p=sizes))).distance for _ in range(20)]
+    far = [compared(reference, profiled(rng.choice(names, num_rows, p=shifted))).distance for _ in range(20)]
     assert np.mean(distances) < 0.02
     assert 0.1 < np.mean(far) < np.abs(sizes - shifted).sum() / 2 + 0.02
 
@@ -134,7 +138,7 @@ def test_p_values_of_equal_samples_are_no_smaller_than_they_say() -> None:
     }
     for name, values in table.items():
         reference = profiled(values)
-        p_values = np.array([compare(reference, profiled(rng.choice(values, 500))).p_value for _ in range(200)])
+        p_values = np.array([compared(reference, profiled(rng.choice(values, 500))).p_value for _ in range(200)])
         for level in (0.05, 0.2):
             assert (p_values < level).mean() < level + 3 * np.sqrt(level / 200), name
 

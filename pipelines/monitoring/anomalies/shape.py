@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from pipelines.data.profiles import FORMAT_VERSION, ColumnProfile, Profile
 from pipelines.data.sketches import FrequentSketch
-from pipelines.monitoring.column_drift import MOSTLY_DISTINCT
+from pipelines.data.words import MOSTLY_DISTINCT
 from pipelines.records import Anomaly, Severity
 
 FEWEST_ROWS = 30  # a share of fewer rows says little
