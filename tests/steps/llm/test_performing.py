@@ -89,8 +89,8 @@ class Desk:
         (key,) = self.monitor(as_of).report_keys
         return read_record(self.context.store, key, MonitoringReport)
 
-    def decide(self) -> Decided:
-        return decide(self.context, self.monitor())
+    def decide(self, as_of: str = AS_OF) -> Decided:
+        return decide(self.context, self.monitor(as_of))
 
     def changed(self, section: str, **fields: Any) -> Desk:
         """Return the same desk under a spec of which fields of a section are others."""
@@ -296,7 +296,7 @@ def test_a_fall_asks_for_a_retraining_and_the_page_says_so(make: Callable[..., D
     desk.score()
     assert desk.decide().outcome == "none"
     desk.deliver(dict.fromkeys(range(NUM_ROWS), "Quite another answer."))
-    decided = desk.decide()
+    decided = desk.decide("2026-01-04T00:00:00+00:00")
     assert decided.outcome == "start", decided.reasons
     assert decided.reasons[0].startswith(
         "performance: measured exact_match is 0.000 against 0.900 at its promotion, dropped in 1 of"
