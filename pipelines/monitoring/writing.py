@@ -138,11 +138,13 @@ def _errors(left: _Words, right: _Words, shares: Floats, num_alone: int) -> Floa
     per_text = np.array([[left.total], [right.total]]) / texts  # words
     holding = np.clip((shares * per_text * texts).sum(axis=0)[:num_alone] / texts.sum(), 0, 1)
     effective = np.array([[left.effective_texts], [right.effective_texts]])
-    pooled = ((shares * effective).sum(axis=0) / effective.sum())[num_alone:]
-    variance = [
-        holding * (1 - holding) * (1 / texts / per_text**2).sum(),
+    together = shares[:, num_alone:]
+    pooled = (together * effective).sum(axis=0) / effective.sum()
+    of_pooled, of_each = (
         pooled * (1 - pooled) * (1 / effective).sum(),
-    ]
+        (together * (1 - together) / effective).sum(axis=0),
+    )
+    variance = [holding * (1 - holding) * (1 / texts / per_text**2).sum(), np.maximum(of_pooled, of_each)]
     return np.asarray(np.sqrt(np.clip(np.concatenate(variance), 0, None)))
 
 
