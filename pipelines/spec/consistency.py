@@ -199,6 +199,9 @@ def _watching(spec: ModelSpec) -> Iterator[Inconsistency]:
     days = spec.monitoring.anomalies.resting_days
     if days and spec.source.partition_by != "day":
         yield Inconsistency(resting, ", ".join(days), "none, or 'day' as 'source.partition_by'")
+    if spec.monitoring.drift.embedder is not None and not isinstance(spec, LlmSpec):
+        allowed = "nothing: only what a language model is asked is read by one"
+        yield Inconsistency(("monitoring", "drift", "embedder"), "a model", allowed)
     retraining = spec.retraining
     if retraining.budget is not None and isinstance(spec, LlmSpec):
         yield Inconsistency(("retraining", "budget"), "a budget", "nothing: a fine-tuning is bounded by its steps")

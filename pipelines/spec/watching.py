@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from pipelines.spec.base import Column, Section
+from pipelines.spec.fine_tuning import Pretrained
 from pipelines.spec.training import Budget
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -59,6 +60,9 @@ class Drift(Section):
     )
     joint_rows: int = Field(5_000, ge=0, le=100_000, description="Sample for the joint test by a classifier; 0: none.")
     columns: tuple[Column, ...] = Field((), description="Columns that are watched; the features where left out.")
+    embedder: Pretrained | None = Field(
+        None, description="llm: a local model that says what prompts are about; not looked at where left out."
+    )
 
 
 class Performance(Section):
