@@ -11,8 +11,8 @@ from datetime import date
 from typing import Literal
 
 from pipelines.data.manifests import ProfileRef, Side
-from pipelines.data.profile_store import store_profile
-from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles
+from pipelines.data.profile_store import Reading, store_profile, store_reading
+from pipelines.data.profiles import FORMAT_VERSION, Profile, merge_profiles, with_columns
 from pipelines.errors import DataError, ObjectMissing
 from pipelines.monitoring.column_drift import looks_at
 from pipelines.records import Partition, Record, sha256_of
@@ -42,17 +42,24 @@ class Reference(Record):
     words: str
 
 
-def read_profiles(store: Store, side: Side) -> dict[str, Profile]:
+def read_profiles(store: Store, side: Side, reading: Reading | None = None) -> dict[str, Profile]:
     """Return the profile of each partition of one side of a snapshot, by the partition's name.
 
-    One that is gone or of another format is computed from the partition's rows and stored again.
+    One that is gone or of another format is computed from the partition's rows and stored again. What a model reads in
+    the rows, where it reads no column as it is, takes the place of that column.
 
     Raises:
         ObjectMissing: If a profile and its partition are gone.
         IntegrityError: If a profile or a partition is not what was written.
     """
     partitions = {partition.name: partition for partition in side.partitions}
-    return {ref.name: _read_profile(store, ref, partitions[ref.name]) for ref in side.profiles}
+    profiles = {ref.name: _read_profile(store, ref, partitions[ref.name]) for ref in side.profiles}
+    if reading is None:
+        return profiles
+    return {
+        name: with_columns(profile, store_reading(store, partitions[name], reading).columns)
+        for name, profile in profiles.items()
+    }
 
 
 def choose_reference(
@@ -84,6 +91,7 @@ def stored_reference(
     window_name: str,
     by: PartitionBy,
     which: Literal["training", "season"],
+    reading: Reading | None = None,
 ) -> Reference:
     """Return what `choose_reference` does, made once for a snapshot and a season, and then read as one object.
 
@@ -97,6 +105,7 @@ def stored_reference(
         window_name: The name of the window's partition.
         by: Length of a partition.
         which: `training` or `season`.
+        reading: How the model reads the rows, where it reads no column as it is.
 
     Raises:
         DataError: If there is no profile at all.
@@ -106,12 +115,13 @@ def stored_reference(
     refs = {ref.name: ref for ref in side.profiles}
     sizes = {partition.name: partition.num_rows for partition in side.partitions if partition.name in refs}
     names, what = _choose(sizes, window_name, by, which)
-    asked = sha256_of([FORMAT_VERSION, REFERENCE_VERSION, names, what])[:16]
+    read = [] if reading is None else [reading.identity]
+    asked = sha256_of([FORMAT_VERSION, REFERENCE_VERSION, names, what, *read])[:16]
     prefix = f"{model}/monitoring/reference/{snapshot_id}.{asked}."
     for info in store.list(prefix):
         return read_record(store, info.key, Reference, info.key.removeprefix(prefix).removesuffix(".json"))
     chosen = side.model_copy(update={"profiles": tuple(refs[name] for name in names)})
-    profiles = read_profiles(store, chosen)
+    profiles = read_profiles(store, chosen, reading)
     reference = _reference([profiles[name] for name in names], names, what)
     put_same(store, f"{prefix}{reference.sha256}.json", reference.to_bytes())
     return reference

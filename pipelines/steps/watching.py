@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from pipelines.data.manifests import Manifest
 from pipelines.data.periods import period_span
-from pipelines.data.profile_store import store_profile
-from pipelines.data.profiles import Profile
+from pipelines.data.profile_store import Reading, store_profile, store_reading
+from pipelines.data.profiles import Profile, with_columns
 from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError, ObjectMissing
@@ -76,6 +76,10 @@ class Half(Protocol):
     @property
     def columns(self) -> Sequence[str]:
         """The columns that are watched; none means all that the reference has."""
+        ...
+
+    def reading(self, is_prepared: bool) -> Reading | None:
+        """Return how the model reads rows, the source's or those prepared for training; None where as they are."""
         ...
 
     def ignored(self, reference: Profile) -> Collection[str]:
@@ -141,6 +145,7 @@ def inputs_of(
             "before": [[one.scored.sha256, *one.contents()] for one in before],
             "history": [report.inputs_sha256 for report in history],
             "spec": [_settings(context), list(half.columns)],
+            **({} if (reading := half.reading(is_prepared=False)) is None else {"reading": reading.identity}),
             "undated": watched.num_undated,
             "as_of": text_of(as_of) if _hangs_on_the_moment(context, watched, as_of) else None,
         }
@@ -198,8 +203,10 @@ def make_report(
         fetch_verified(store, watched.scored.key, watched.scored.content_sha256) as scored,
     ):
         new = store_profile(store, rows, path)[0]
+        if reading := half.reading(is_prepared=False):
+            new = with_columns(new, store_reading(store, rows, reading).columns)
         answers = half.answers(scored)
-        compared, anomalies = _reference(context, champion, watched.name)
+        compared, anomalies = _reference(context, half, champion, watched.name)
         columns: tuple[ColumnDrift, ...] = ()
         joint: JointDrift | None = None
         if compared is not None:
@@ -270,11 +277,12 @@ def empty_report(context: Context, name: str, serving: LedgerEntry, as_of: datet
 
 
 def _reference(
-    context: Context, champion: Champion, name: str
+    context: Context, half: Half, champion: Champion, name: str
 ) -> tuple[tuple[Reference, Profile] | None, list[Anomaly]]:
     """Return what the window is compared with and the profile of all training rows, or None and an alarm."""
     spec, train = context.spec, champion.manifest.training.train
-    read = partial(stored_reference, context.store, spec.name, champion.candidate.snapshot_id, train, name)
+    snapshot_id, reading = champion.candidate.snapshot_id, half.reading(is_prepared=True)
+    read = partial(stored_reference, context.store, spec.name, snapshot_id, train, name, reading=reading)
     try:
         reference = read(spec.source.partition_by, spec.monitoring.drift.reference)
         every = read(spec.source.partition_by, "training").profile

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipelines.data.profile_store import Reading
 from pipelines.data.profiles import Profile
 from pipelines.monitoring.anomalies.served import odd_answers
 from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
@@ -50,6 +51,10 @@ class TableHalf:
     def columns(self) -> Sequence[str]:
         """Those that the spec names, else the features."""
         return self.context.spec.monitoring.drift.columns or self.context.spec.training.features
+
+    def reading(self, is_prepared: bool) -> Reading | None:
+        """Return None: features are columns."""
+        return None
 
     def ignored(self, reference: Profile) -> Collection[str]:
         """Return the target, which comes later."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from pipelines.data.profiles import Profile
 from pipelines.data.profiling import profile_parquet
+from pipelines.llm.embedding import TextEmbedder
 from pipelines.monitoring.anomalies.served import dear_answers
 from pipelines.records import Anomaly, Monitored, ScoreRequest
+from pipelines.serving.asked import AskedReading
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
 from pipelines.steps.llm.performing import perform
@@ -43,13 +46,22 @@ class ChatHalf:
         """Those that the spec names, else all."""
         return self.context.spec.monitoring.drift.columns
 
+    def reading(self, is_prepared: bool) -> AskedReading:
+        """Return how what is asked is read from rows; a model says what it is about where the spec names one."""
+        return AskedReading(self.context.spec.corpus, is_prepared, self._embedder)
+
+    @cached_property
+    def _embedder(self) -> TextEmbedder | None:
+        embedder = self.context.spec.monitoring.drift.embedder
+        return None if embedder is None else TextEmbedder.open(embedder, self.context.environment.home)
+
     def ignored(self, reference: Profile) -> Collection[str]:
         """Return what preparing a corpus has added to the training rows: new rows have what they are answered by."""
         return {column.name for column in reference.columns} - set(self.context.spec.answered_columns)
 
     def weights(self, champion: Champion) -> dict[str, float]:
-        """Return nothing: no column of a language model is worth more than another."""
-        return {}
+        """Return all for what is asked: it is what answers are made from."""
+        return {self.context.spec.corpus.columns[0]: 1.0}
 
     def answers(self, scored: Path) -> Profile:
         """Return the profile of answers, tokens, seconds and safety flags."""
