@@ -113,6 +113,13 @@ class Server:
         path = f"/api/v2/dags/train__{model}/dagRuns/{run_id}"
         self.client.patch(path, json={"state": "failed"}).raise_for_status()
 
+    def until(self, happens: Callable[[], Any], what: str) -> Any:
+        """Wait until something is true, and return it."""
+        for _ in self.polls(what):
+            if found := happens():
+                return found
+        raise AssertionError
+
     def polls(self, what: str) -> Iterator[None]:
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
