@@ -23,7 +23,9 @@ _SEVERITIES = ("critical", "warning", "info")
 _MOST_EARLIER_ALARMS = 12
 
 _ENVIRONMENT = page_templates("pipelines.monitoring")
+_MEASURES = {"ks": "KS", "total_variation": "total variation", "words": "words", "centroid": "embeddings"}
 _ENVIRONMENT.filters |= {"percent": percent, "number": number, "figure": in_words, "state": state}
+_ENVIRONMENT.filters["measure"] = _MEASURES.__getitem__
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Page:
     def columns(self) -> list[ColumnDrift]:
         """The newest window's columns, those first that matter and moved most."""
         return [card.newest for card in self.cards if card.newest is not None]
+
+    def has(self, measure: str) -> bool:
+        """Tell whether a column of the newest window is compared so."""
+        return any(one.measure == measure for one in (*self.newest.columns, *self.newest.predictions))
 
     @property
     def alarms(self) -> list[Anomaly]:
