@@ -117,7 +117,7 @@ def process_environment(addresses: Addresses | None = None) -> dict[str, str]:
         "AIRFLOW_HOME": str(airflow_home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(root / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "tandem_executor.WarmExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         # more people: set it to all of them, such as "admin:admin,maria:user"; Airflow makes up their passwords
         USERS_VARIABLE: os.environ.get(USERS_VARIABLE, f"{USER}:admin"),

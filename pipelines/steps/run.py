@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +28,9 @@ TRAINING_STEPS: dict[str, tuple[str, ...]] = {
 SCORING_STEPS = ("appoint", "ingest", "score", "collect")
 """The steps of one scoring run, in order, of either kind."""
 
+MONITORING_STEPS = ("monitor", "decide")
+"""The steps of one monitoring run, in order, of either kind."""
+
 
 def step_function(name: str, kind: str) -> Callable[..., Record]:
     """Return the public function of a step, a kind's own where it has one; its libraries are imported only now."""
@@ -35,6 +38,13 @@ def step_function(name: str, kind: str) -> Callable[..., Record]:
     module = own if importlib.util.find_spec(own) else f"pipelines.steps.{name}"
     function: Callable[..., Record] = getattr(importlib.import_module(module), name)
     return function
+
+
+def import_steps(kinds: Iterable[str]) -> None:
+    """Import all steps of some kinds of models, so that processes forked later need not."""
+    for kind in sorted(kinds):
+        for name in dict.fromkeys((*TRAINING_STEPS[kind], *SCORING_STEPS, *MONITORING_STEPS)):
+            step_function(name, kind)
 
 
 def run_step(name: str, model: str, *arguments: Any) -> Any:
