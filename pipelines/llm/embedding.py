@@ -102,9 +102,10 @@ class TextEmbedder:
             )
             tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
             raise UsageError(
-                f"monitoring.drift.embedder {self.folder} cannot be loaded: {error}. No text was read; give the folder "
-                "of a model that transformers knows by itself, or leave the key out."
+                f"monitoring.drift.embedder {self.folder} cannot be loaded: {said}. "
+                "No text was read; give the folder of a model that transformers knows by itself, or leave the key out."
             ) from error
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token  # it is masked, so any will do

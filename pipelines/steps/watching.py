@@ -203,8 +203,9 @@ def make_report(
         fetch_verified(store, watched.scored.key, watched.scored.content_sha256) as scored,
     ):
         new = store_profile(store, rows, path)[0]
-        if reading := half.reading(is_prepared=False):
-            new = with_columns(new, store_reading(store, rows, reading).columns)
+        reading = half.reading(is_prepared=False)
+        read = () if reading is None else store_reading(store, rows, reading).columns
+        new = with_columns(new, read)
         answers = half.answers(scored)
         compared, anomalies = _reference(context, half, champion, watched.name)
         columns: tuple[ColumnDrift, ...] = ()
@@ -216,7 +217,8 @@ def make_report(
                 reference.profile, new, settings.drift, names, half.weights(champion), reference.usual
             )
             columns = with_persistence(columns, [report.columns for report in own], settings.drift.persistence)
-            joint = _joint(context, champion, reference, path, rows.content_sha256, names)
+            whole = [name for name in names if name not in {column.name for column in read}]  # as they are in the rows
+            joint = _joint(context, champion, reference, path, rows.content_sha256, whole)
             anomalies += _shape(context, half, new, every, names)
         usual_answers = half.usual_answers(champion)
         predictions = () if usual_answers is None else column_drift(usual_answers, answers, settings.drift)

@@ -173,3 +173,24 @@ def test_an_altered_reference_is_refused_and_other_words_are_another_reference(s
         store.write(key, b"{}")
     with pytest.raises(IntegrityError, match="was altered"):
         stored_reference(store, "m", "ab12", side, "2013-03", "month", "season")
+
+
+class Doubled:
+    """Reads twice the numbers that stand in the rows."""
+
+    identity = "d" * 64
+
+    def profile(self, path: Path) -> Profile:
+        return profile_table(pa.table({"x": np.asarray(pq.read_table(path)["x"]) * 2, "y": np.ones(100)}))
+
+
+def test_what_a_model_reads_takes_the_place_of_a_column_and_is_another_reference(stored) -> None:
+    store, side = stored
+    plain = stored_reference(store, "m", "ab12", side, "2013-03", "month", "season")
+    read = stored_reference(store, "m", "ab12", side, "2013-03", "month", "season", Doubled())
+    assert [column.name for column in read.profile.columns] == ["x", "y"]
+    assert read.profile.column("x").number.maximum == 2 * plain.profile.column("x").number.maximum
+    for partition in side.partitions:
+        store.delete(partition.key)
+    assert stored_reference(store, "m", "ab12", side, "2013-03", "month", "training", Doubled()).profile == read.profile
+    assert stored_reference(store, "m", "ab12", side, "2013-03", "month", "season") == plain

@@ -202,6 +202,14 @@ BEFORE_THE_ANSWER = "columns known before the answer is"
             ("monitoring.drift.columns[1]", "'xx'", "did you mean 'x'? One of: at, id, y, x, z"),
         ),
         (
+            {"monitoring": {"drift": {"embedder": {"path": "/models/small"}}}},
+            (
+                "monitoring.drift.embedder",
+                "a model",
+                "nothing: only what a language model is asked is read by one",
+            ),
+        ),
+        (
             {"retraining": {"weekly_gpu_hours": 5}},
             ("retraining.weekly_gpu_hours", "a bound", "nothing: only a fine-tuning takes GPUs"),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from pipelines.records import (
 from pipelines.registry.ledger import append_entry
 from pipelines.serving.prompts import ANSWER_SCHEMA
 from pipelines.spec import LlmSpec
+from pipelines.spec.fine_tuning import Pretrained
+from pipelines.spec.watching import Drift
 from pipelines.steps.context import Context
 from pipelines.steps.decide import decide
 from pipelines.steps.ingest import ingest
@@ -126,3 +129,22 @@ def test_nothing_asks_for_a_training_and_the_look_is_recorded(context: Context[L
     assert decided.reasons[0] == "answer_loss was not measured"
     page = context.store.read(str(decided.report_key)).decode()
     assert "answer_loss was not measured" in page
+
+
+def test_what_is_asked_is_compared_with_what_the_model_learnt_to_answer(
+    context: Context[LlmSpec], tmp_path: Path, tiny_model: Path
+) -> None:
+    answered(context, tmp_path)  # every one of them begins with a word that no training question has
+    found = {one.column: one for one in watched(context).columns}
+    assert set(found) == {"messages (length)", "messages (words)"}
+    assert [(one.drifted, one.weight) for one in found.values()] == [(True, 0.5), (True, 0.5)]
+    with_embedder = context.spec.monitoring.model_copy(
+        update={"drift": Drift(embedder=Pretrained(path=str(tiny_model)))}
+    )
+    reading = replace(context, spec=context.spec.model_copy(update={"monitoring": with_embedder}))
+    found = {one.column: one for one in watched(reading).columns}
+    assert found["messages (meaning)"].measure == "centroid"
+    assert found["messages (meaning)"].distance is not None
+    page = context.store.read(str(monitor(reading, ScoreRequest(as_of=AS_OF)).report_key)).decode()
+    assert "<h3>messages (meaning)</h3>" in page
+    assert "<td>messages (words)</td><td>words</td>" in page
