@@ -19,8 +19,8 @@ from pipelines.data.sketches import WordSketch
 MOSTLY_DISTINCT = 0.5  # share of texts that are different ones, above which they are no categories but writing
 _FEWEST_WORDS = 2.0  # of a text, on average: below, distinct texts are names or numbers of something
 _LOOKED_AT = 500  # texts that say how many words a text has
-_LONGEST = 20_000  # characters of a text that are read
-_AT_ONCE = 4_096  # texts
+_LONGEST = 10_000  # characters of a text that are read
+_AT_ONCE = 1_024  # texts: 10 MB of them, and some copies, at most
 
 _BETWEEN = r"[^\p{L}\p{M}\p{N}]+"
 _WITHOUT_SPACES = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
