@@ -144,3 +144,17 @@ def test_two_years_of_twenty_columns_take_less_than_a_second(spec: ModelSpec) ->
     started = time.perf_counter()
     render_report(reports, None, spec)
     assert time.perf_counter() - started < 1
+
+
+def test_each_way_in_which_writing_is_compared_has_a_picture_and_a_row_of_its_own(spec: ModelSpec) -> None:
+    looks = {"messages (length)": "ks", "messages (words)": "words", "messages (meaning)": "centroid"}
+    reports = [
+        _with(report, columns=tuple(one.model_copy(update={"measure": looks[one.column]}) for one in report.columns))
+        for report in history(4, list(looks))
+    ]
+    page = assert_whole_and_alone(render_report(reports, None, spec))
+    for name, told in zip(looks, ("KS", "words", "embeddings"), strict=True):
+        assert f"<h3>{name}</h3>" in page.html
+        assert f"<td>{name}</td><td>{told}</td>" in page.html
+    assert "for the words of writing; of what writing is about, by how much less alike texts" in page.text
+    assert "writing" not in assert_whole_and_alone(render_report(history(4), None, spec)).text
