@@ -65,9 +65,11 @@ def words_apart(reference: TextProfile, new: TextProfile) -> Apart | None:
 def centroids_apart(reference: TextProfile, new: TextProfile) -> Apart | None:
     """Return how far apart what two groups of texts are about is; None where no model read both.
 
-    The distance is by how much less alike (less cosine) a text of each group is than two of one group, in units of how
-    little alike two of the reference are: half the squared distance of the means of embeddings of length 1, over the
-    reference's spread. What two random halves of the reference differ by, just because they are samples, is taken off.
+    The distance is on the scale of the others: the Kolmogorov-Smirnov distance of two normal distributions that are as
+    far apart as the means of the embeddings, and as wide as the reference's embeddings are spread. So a model whose
+    texts all have a cosine near 1 counts like any other. Embeddings have length 1: the squared distance of two means is
+    twice by how much less alike (less cosine) texts of both sides are than those of one. What two random halves of the
+    reference differ by, just because they are samples, is taken off.
 
     The p-value is an upper bound: of all quadratic forms of normal variables with the same mean, one that varies in a
     single direction is the most likely to go far, for p-values up to 0.21.
@@ -84,9 +86,9 @@ def centroids_apart(reference: TextProfile, new: TextProfile) -> Apart | None:
         return None
     chance = left.spread / left.count + right.spread / right.count
     squared = float(((left.centroid - right.centroid) ** 2).sum())
-    distance = (squared - chance) / 2 / max(left.spread, _TINY) if squared > chance else 0.0
+    distance = float(special.erf(np.sqrt(max(squared - chance, 0.0) / max(left.spread, _TINY) / 8)))
     p_value = float(special.chdtrc(1, squared / max(chance, _TINY)))
-    return Apart(min(distance, 1.0), None, p_value if p_value <= _BOUND_HOLDS else 1.0)
+    return Apart(distance, None, p_value if p_value <= _BOUND_HOLDS else 1.0)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class ColumnDrift(Record):
 
     `distance` is the effect size, from 0 to 1: Kolmogorov-Smirnov distance of numbers and times, and of the lengths of
     writing (`<column> (length)`); total variation of categories, and of the words of writing (`<column> (words)`), less
-    what is there by chance; how much less alike texts of both sides are than two of the reference, by their embeddings
+    what is there by chance; how far the means of the texts' embeddings are apart, against how far texts are spread
     (`<column> (meaning)`). What is missing is among the values, but for words and meaning. None where one side has no
     value. `psi` is shown and decides nothing. `q_value` is the p-value
     after Benjamini and Hochberg over all columns. `drifted`: far and significant in this window. `persistent`: in as

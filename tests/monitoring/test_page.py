@@ -156,5 +156,5 @@ def test_each_way_in_which_writing_is_compared_has_a_picture_and_a_row_of_its_ow
     for name, told in zip(looks, ("KS", "words", "embeddings"), strict=True):
         assert f"<h3>{name}</h3>" in page.html
         assert f"<td>{name}</td><td>{told}</td>" in page.html
-    assert "for the words of writing; of what writing is about, by how much less alike texts" in page.text
+    assert "for the words of writing; for what writing is about, how far the means of its embeddings" in page.text
     assert "writing" not in assert_whole_and_alone(render_report(history(4), None, spec)).text

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import ks_2samp
 
 from pipelines.data.embeddings import EmbeddingProfile
 from pipelines.data.profiles import TextProfile
@@ -98,7 +99,7 @@ def test_random_halves_of_the_same_embeddings_are_not_apart(num_reference: int, 
         for _ in range(200)
     ]
     assert np.mean([one.p_value <= 0.05 for one in found]) <= 0.07
-    assert np.mean([one.distance for one in found]) < 1 / num_new
+    assert np.mean([one.distance for one in found]) < FAR / 2
     assert sum(one.distance >= FAR and one.p_value <= RATE for one in found) <= alarms * len(found)
 
 
@@ -111,6 +112,16 @@ def test_embeddings_elsewhere_are_apart_by_how_far_it_is_and_not_by_how_many_the
     assert few.distance == pytest.approx(many.distance, rel=0.3)
     assert few.distance > FAR
     assert many.p_value < few.p_value < 1e-4
+
+
+def test_the_distance_of_embeddings_is_that_of_numbers_that_moved_as_far() -> None:
+    rng = np.random.default_rng(0)
+    sideways, narrow = np.zeros(64), np.full(64, 100.0)  # a cosine near 1 between any two
+    sideways[[0, 1]] = 0.5, -0.5
+    spread = np.sqrt((1 / np.arange(1, 65) ** 2).sum())
+    found = centroids_apart(embedded(around(rng, narrow, 5_000)), embedded(around(rng, narrow + sideways, 5_000)))
+    numbers = rng.normal(0, 1, 200_000), rng.normal(np.linalg.norm(sideways) / spread, 1, 200_000)
+    assert found.distance == pytest.approx(ks_2samp(*numbers).statistic, rel=0.1)
 
 
 def test_embeddings_of_two_models_are_not_compared() -> None:
