@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -97,10 +97,25 @@ def replay(model: str, first: str, last: str, links: Mapping[str, str], connect:
         LOG.info("%s has no champion yet: train__%s runs first.", model, model)
         run_dag(model, links)
     player = _Player.start(context, windows, lambda: connect(links["airflow_url"], links["user"], links["password"]))
-    for number, window in enumerate(windows, 1):
-        LOG.info("Window %s, %d of %d", window.name, number, len(windows))
-        player.play(window)
+    measured = list[Future[None]]()
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as oracle,
+        ThreadPoolExecutor(1, "measuring") as measuring,
+    ):
+        for number, window in enumerate(windows, 1):
+            LOG.info("Window %s, %d of %d", window.name, number, len(windows))
+            if player.was_played(window):
+                LOG.info("It was played before.")
+                continue
+            measured.append(player.play(window, oracle, measuring))
+            _raise_errors(one for one in measured if one.done())
+        _raise_errors(measured)
     return player.replayed()
+
+
+def _raise_errors(measured: Iterable[Future[None]]) -> None:
+    for one in measured:
+        one.result()
 
 
 @dataclass(frozen=True)
@@ -188,29 +203,38 @@ class _Player:
         _check_fairness(context, first, windows[0])
         return cls(context, name, first, connect)
 
-    def play(self, window: PlayedWindow) -> None:
-        """Let one window happen, unless it has."""
-        key = self._key(window.name)
-        if self.context.store.stat(key) is not None:
-            LOG.info("It was played before.")
-            return
+    def was_played(self, window: PlayedWindow) -> bool:
+        """Tell whether all that came of a window is stored."""
+        return self.context.store.stat(self._key(window.name)) is not None
+
+    def play(self, window: PlayedWindow, oracle: Executor, measuring: Executor) -> Future[None]:
+        """Let one window happen, and return what stores all that came of it: nothing that comes next waits for that.
+
+        Args:
+            window: The window.
+            oracle: Where the oracle is trained.
+            measuring: Where the window is measured as soon as it has been.
+        """
         model = self.context.spec.name
-        with (
-            ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-            self.connect() as api,
-        ):
-            first = candidate_of(self.context.store, self.first, "Nothing was measured")
-            knows_all = bounds(_trained_on(self.context, first))[1] == bounds(window.span)[0]
-            training = None if knows_all else pool.submit(_oracle, model, window)  # while Airflow's tasks mostly start
+        first = candidate_of(self.context.store, self.first, "Nothing was measured")
+        knows_all = bounds(_trained_on(self.context, first))[1] == bounds(window.span)[0]
+        training = None if knows_all else oracle.submit(_oracle, model, window)  # while Airflow's tasks mostly start
+        with self.connect() as api:
             for kind in ("score", "monitor", "train"):
                 wait_for_dag(api, f"{kind}__{model}")
                 api.unpause(f"{kind}__{model}")
             ingested, scored = self._score(api, window)
             report, decided = self._monitor(api, window)
             outcome = self._retrain(api, decided)
+        serving = champion_entry(read_ledger(self.context.store, model))
+
+        def measure() -> None:
             models = {"frozen": first, "oracle": first if training is None else training.result()}
-            played = self._measured(window, ingested, scored, report, decided, outcome, models)
-        self.context.store.put_if_absent(key, played.to_bytes())
+            played = self._measured(window, ingested, scored, report, decided, outcome, serving, models)
+            self.context.store.put_if_absent(self._key(window.name), played.to_bytes())
+            LOG.info("Measured %s: %s", window.name, _told(played))
+
+        return measuring.submit(measure)
 
     def replayed(self) -> Replayed:
         """Return all windows that were played so far."""
@@ -273,11 +297,10 @@ class _Player:
         report: MonitoringReport,
         decided: Decided,
         outcome: str | None,
+        serving: LedgerEntry | None,
         models: Mapping[str, Candidate],
     ) -> ReplayMonth:
-        context = self.context
         values = self._values(window, ingested, scored, models)
-        serving = champion_entry(read_ledger(context.store, context.spec.name))
         promoted = serving.version if serving and serving.version != scored.champion_version else None
         return ReplayMonth(
             window_name=window.name,
@@ -314,6 +337,11 @@ def _oracle(model: str, window: PlayedWindow) -> Candidate:
 
 def _score(value: MetricValue | None) -> Score | None:
     return None if value is None or value.value is None else Score(value=value.value, low=value.low, high=value.high)
+
+
+def _told(played: ReplayMonth) -> str:
+    scores = {"frozen": played.frozen, "served": played.served, "oracle": played.oracle}
+    return ", ".join(f"{name} {score.value:.3f}" for name, score in scores.items() if score) or "no labelled rows"
 
 
 def _trained_on(context: Context[ClassicSpec], candidate: Candidate) -> Window:
