@@ -27,6 +27,7 @@ from pipelines.classic.estimators.target import ScaledTarget
 from pipelines.records import Record
 
 MOST_LEAVES_OF_A_TREE = 4_000  # about: a forest of full trees on many rows fills hundreds of megabytes
+FEWEST_TREES, ROWS_OF_ALL_TREES = 100, 22_500_000  # trees that learn from very many rows differ little: fewer do
 
 Family = Literal["boosting", "extra_trees", "random_forest", "linear", "splines", "kernel", "network"]
 
@@ -71,6 +72,8 @@ def build_estimator(configuration: Configuration, shape: Shape, seed: int) -> Ba
     if configuration.family in {"extra_trees", "random_forest"}:
         leaf = max(params.get("min_samples_leaf", 1), shape.num_rows // MOST_LEAVES_OF_A_TREE)
         params["min_samples_leaf"] = leaf
+        most = max(FEWEST_TREES, ROWS_OF_ALL_TREES // shape.num_rows)
+        params["n_estimators"] = min(params.get("n_estimators", most), most)
     match configuration.family:
         case "boosting":
             categories = native_categories(list(shape.levels), configuration.style) or None
