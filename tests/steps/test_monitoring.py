@@ -74,7 +74,7 @@ def test_what_the_champion_predicted_at_its_promotion_is_fetched_once_a_look(pla
     watching = FetchingStore(place.context.store, None)
     left = monitor(replace(place.context, store=watching), ScoreRequest(as_of=end_of(14)))
     assert len(left.report_keys) == 2
-    (evaluation,) = [key for key in place.keys("evaluations/") if key.endswith(".json")]
+    (evaluation,) = [key for key in place.keys("evaluations/") if key.count(".") == 1 and key.endswith(".json")]
     predictions = read_record(place.context.store, evaluation, Evaluation).predictions_key
     assert watching.fetched.count(str(predictions)) == 1
 

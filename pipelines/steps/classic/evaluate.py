@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines.classic.curves.drawing import Pictured, draw_all
-from pipelines.classic.evaluation.importance import importance_of
 from pipelines.classic.evaluation.measuring import measure_all
 from pipelines.classic.evaluation.models import Answers, answer, load_candidate
 from pipelines.classic.evaluation.predictions import CHALLENGER, predictions_table
@@ -18,6 +17,7 @@ from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.gates.bootstrap import seed_from
 from pipelines.records import Candidate, Evaluation
 from pipelines.spec import ClassicSpec
+from pipelines.steps.classic.importances import importances
 from pipelines.steps.context import Context
 from pipelines.steps.evaluating import evidence_of, find_champion, keep_evidence
 
@@ -55,8 +55,8 @@ def evaluate(context: Context[ClassicSpec], candidate: Candidate) -> Evaluation:
         named = {CHALLENGER: answers.challenger}
         if champion is not None and answers.champion is not None:
             named[f"champion v{champion.entry.version}"] = answers.champion
-        importances = importance_of(challenger, spec.training, holdout)
-        return draw_all(Pictured(spec, answers.truth, named, answers.classes, figures, importances), folder)
+        worth = importances(context, candidate, (challenger, holdout))
+        return draw_all(Pictured(spec, answers.truth, named, answers.classes, figures, worth), folder)
 
     return keep_evidence(context, candidate, evaluation, draw)
 

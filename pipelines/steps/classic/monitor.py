@@ -15,7 +15,8 @@ from pipelines.monitoring.anomalies.served import odd_answers
 from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
 from pipelines.records import Anomaly, Evaluation, Monitored, ScoreRequest
 from pipelines.spec import ClassicSpec
-from pipelines.steps.classic.performing import Promoted, importances, perform, read_promoted
+from pipelines.steps.classic.importances import importances
+from pipelines.steps.classic.performing import Promoted, perform, read_promoted
 from pipelines.steps.context import Context
 from pipelines.steps.monitoring import watch
 from pipelines.steps.watched import Watched
@@ -62,7 +63,8 @@ class TableHalf:
 
     def weights(self, champion: Champion) -> dict[str, float]:
         """Return each feature's share of the permutation importance on the champion's holdout."""
-        return shares_of_importance(importances(self.context, champion.candidate), self.context.spec.training.features)
+        costs = {one.column: one.mean for one in importances(self.context, champion.candidate)}
+        return shares_of_importance(costs, self.context.spec.training.features)
 
     def answers(self, scored: Path) -> Profile:
         """Return the profile of the predictions."""

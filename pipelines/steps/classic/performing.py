@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipelines.classic.evaluation.importance import importance_of
-from pipelines.classic.evaluation.models import load_candidate
 from pipelines.classic.evaluation.predictions import CHALLENGER
 from pipelines.data.profiles import Profile
-from pipelines.data.snapshots import read_holdout
 from pipelines.gates.bootstrap import seed_from
 from pipelines.monitoring.anomalies.arrival import odd_labels
 from pipelines.monitoring.answers import read_answered
@@ -23,19 +20,13 @@ from pipelines.monitoring.estimates import estimate_window
 from pipelines.monitoring.known import Known, known_from
 from pipelines.monitoring.labels import Labelled
 from pipelines.monitoring.measured import measure_window
-from pipelines.records import Candidate, Evaluation, Record
+from pipelines.records import Evaluation
 from pipelines.spec import ClassicSpec
 from pipelines.steps.context import Context
 from pipelines.steps.labelling import join_window
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Performed
-from pipelines.store.verified import fetch_verified, put_first_record, read_record
-
-
-class Importances(Record):
-    """What each feature is worth to a model, in its search metric's unit."""
-
-    costs: dict[str, float]
+from pipelines.store.verified import fetch_verified
 
 
 @dataclass(frozen=True)
@@ -99,22 +90,6 @@ def perform(
     return Performed(
         labelled.counts.num_labelled, measured, estimated, tuple(odd_labels(labelled.counts, known.num_unknown))
     )
-
-
-def importances(context: Context[ClassicSpec], candidate: Candidate) -> dict[str, float]:
-    """Return what each feature is worth to a model; found out once and kept, for it takes seconds.
-
-    Raises:
-        IntegrityError: If the model or its holdout is not what was written.
-    """
-    store, model = context.store, context.spec.name
-    key = f"{model}/monitoring/reference/{candidate.model_sha256}.importance.json"
-    if store.stat(key) is None:
-        holdout = read_holdout(store, model, candidate.snapshot_id)
-        found = importance_of(load_candidate(store, candidate), context.spec.training, holdout)
-        costs = Importances(costs={one.column: one.mean for one in found})
-        return put_first_record(store, key, costs).costs  # how often a column is shuffled hangs on the clock
-    return read_record(store, key, Importances).costs
 
 
 def _labelled(context: Context[ClassicSpec], watched: Watched, scored: Path, as_of: datetime, folder: Path) -> Labelled:
