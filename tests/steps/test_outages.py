@@ -30,6 +30,7 @@ ACTS: dict[str, Act] = {
     "monitor": lambda place: place.monitor(DAY),
     "decide": lambda place: place.decide(DAY),
 }
+CUTS = {"score": (0.0, 0.6), "monitor": (0.6,), "decide": (0.6, 0.9)}  # shares of what is sent until it is done
 BEFORE: dict[str, tuple[str, ...]] = {"score": (), "monitor": ("score",), "decide": ("score", "monitor")}
 
 
@@ -109,7 +110,7 @@ def test_the_store_goes_down_in_the_middle_and_what_is_done_again_is_what_it_wou
     measured, wire = site.far("undisturbed")
     expected = left(ACTS[name](measured))
     whole, decisions = objects(undisturbed), chain(undisturbed)
-    for number, share in enumerate((0.0, 0.6)):
+    for number, share in enumerate(CUTS[name]):
         again = site.near(f"cut-{number}")
         cut, broken = site.far(f"cut-{number}")
         broken.after_bytes = (int(share * wire.bytes_sent), broken.cut)
