@@ -30,6 +30,12 @@ def awake(place: Workplace, *dag_ids: str) -> None:
         place.api.unpause(dag_id)
 
 
+def asleep(place: Workplace, dag_id: str) -> None:
+    """Let no more runs of a DAG start, also by what wakes it."""
+    answer = place.send("PATCH", f"/dags/{dag_id}", {"is_paused": True})
+    assert answer.status_code == httpx.codes.OK, answer.text
+
+
 def runs(place: Workplace, dag_id: str) -> dict[str, Any]:
     """Return the runs of a DAG by their ids."""
     answer = place.send("GET", f"/dags/{dag_id}/dagRuns", {}).json()
