@@ -13,10 +13,8 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.data.periods import period_names, period_span
 from pipelines.data.snapshots import read_manifest
 from pipelines.data.windows import bounds
 from pipelines.errors import DataError, ServiceError, UsageError
@@ -24,6 +22,7 @@ from pipelines.gates.pictures.style import save
 from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.demo import run_dag, wait_for_dag
 from pipelines.local.follow import Follower
+from pipelines.local.replay_windows import PlayedWindow, windows_between
 from pipelines.monitoring.pictures.replay import draw_replay
 from pipelines.monitoring.reasons import deciding_metric
 from pipelines.monitoring.replay import ReplayMonth, Score, summarize
@@ -43,13 +42,11 @@ from pipelines.records import (
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.spec import ClassicSpec, load_environment
-from pipelines.spec.source import PartitionBy
 from pipelines.steps.classic.replaying import measure_window, train_oracle
 from pipelines.steps.context import Context, replay_folder
 from pipelines.store.verified import put_first_record, read_record
 
 LOG = logging.getLogger(__name__)
-MOST_WINDOWS = 120
 MOST_TRIES = 20
 _BY = "tandem replay"
 
@@ -116,60 +113,6 @@ def replay(model: str, first: str, last: str, links: Mapping[str, str], connect:
 def _raise_errors(measured: Iterable[Future[None]]) -> None:
     for one in measured:
         one.result()
-
-
-@dataclass(frozen=True)
-class PlayedWindow:
-    """One window: its name, and its span `[start, end)` as dates."""
-
-    name: str
-    start: str
-    end: str
-
-    @property
-    def span(self) -> Window:
-        """The span, as steps want it."""
-        return Window(start=self.start, end=self.end)
-
-    @property
-    def begin(self) -> str:
-        """The moment at which it begins."""
-        return datetime.fromisoformat(self.start).replace(tzinfo=UTC).isoformat()
-
-    @property
-    def as_of(self) -> str:
-        """The moment at which it has just ended."""
-        return datetime.fromisoformat(self.end).replace(tzinfo=UTC).isoformat()
-
-
-def windows_between(by: PartitionBy, first: str, last: str) -> list[PlayedWindow]:
-    """Return the windows of one partition each.
-
-    >>> [window.end for window in windows_between("month", "2013-11", "2013-12")]
-    ['2013-12-01', '2014-01-01']
-
-    Raises:
-        UsageError: If there is none, or a bound is no name of a partition.
-    """
-    if by == "none":
-        raise UsageError("The model's source has no partitions by time, so there are no windows. Nothing was replayed.")
-    try:
-        spans = [period_span(text, by) for text in (first, last)]
-        names = period_names(by, (spans[0][0], spans[1][1]))
-    except ValueError:
-        names = []
-    if not names or (names[0], names[-1]) != (first, last) or len(names) > MOST_WINDOWS:
-        shown = period_names(by, (datetime(2012, 1, 1), datetime(2014, 1, 1)))[-1]
-        raise UsageError(
-            f"--from {first!r}, --to {last!r}: allowed are names of partitions by {by}, such as {shown}, the first not "
-            f"after the last, and at most {MOST_WINDOWS} of them. Nothing was replayed."
-        )
-    return [PlayedWindow(name, *(_day(side) for side in period_span(name, by))) for name in names]
-
-
-def _day(moment: datetime | None) -> str:
-    assert moment is not None
-    return moment.date().isoformat()
 
 
 def _classic(model: str) -> Context[ClassicSpec]:

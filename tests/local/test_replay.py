@@ -10,7 +10,8 @@ import pytest
 
 from pipelines.errors import DataError, GateFailed, ServiceError, UsageError
 from pipelines.local.airflow_api import AirflowApi
-from pipelines.local.replay import Replayed, keep, replay, windows_between
+from pipelines.local.replay import Replayed, keep, replay
+from pipelines.local.replay_windows import windows_between
 from pipelines.monitoring.replay import ReplayMonth, Score
 from pipelines.records import RunRequest, ScoreRequest, Window
 from pipelines.registry.decisions import read_decisions
