@@ -78,10 +78,12 @@ class Reports:
         return [self._report(key) for name in names for key in self._keys[name]]
 
     def add(self, report: MonitoringReport) -> str:
-        """Store a report, unless it is there, and return its key; from now on it is its window's newest."""
-        key = report_key(report)
+        """Store a report, unless it is its window's newest already, and return its key; from now on it is."""
         keys = self._keys.setdefault(report.window_name, [])
-        if key not in keys:
+        before = [key for key in keys if _moment_text(key) == _moment_text(report_key(report))]
+        key = before[-1] if before else report_key(report)
+        if not before or self._report(key) != report:
+            key = report_key(report, len(before))
             self._store.write(key, report.to_bytes())
             keys.append(key)
         self._newest_ever[report.window_name] = max(key, self._newest_ever.get(report.window_name, key))
@@ -129,14 +131,22 @@ def read_report(store: Store, key: str) -> MonitoringReport:
     return read_record(store, key, MonitoringReport, key.rsplit(".", 2)[-2])
 
 
-def report_key(report: MonitoringReport) -> str:
-    """Return the key of a report: its moment is in the name, so that a listing is in order of time."""
-    moment = report.as_of.replace(":", "-")
+def report_key(report: MonitoringReport, number: int = 0) -> str:
+    """Return the key of a report: its moment is in the name, so that a listing is in order of time.
+
+    Args:
+        report: What is to be stored.
+        number: How many reports of this window and this moment were made before: of another spec, or of later labels.
+    """
+    moment = report.as_of.replace(":", "-") + (f"_{number:03}" if number else "")
     return f"{report.model}/{FOLDER}/{report.window_name}/{moment}.{report.sha256}.json"
 
 
 def _moment(name: str) -> datetime:
     """Return the moment in the name of a report: its time had ':' replaced."""
-    text = name.rsplit(".", 2)[0]
-    day, _, time = text.partition("T")
+    day, _, time = _moment_text(name).partition("T")
     return datetime.fromisoformat(f"{day}T{time.replace('-', ':')}")
+
+
+def _moment_text(key: str) -> str:
+    return key.rsplit("/", 1)[-1].rsplit(".", 2)[0].partition("_")[0]

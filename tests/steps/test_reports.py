@@ -150,3 +150,13 @@ def test_a_report_that_was_altered_is_refused(spec: ModelSpec, store: CountingSt
     store.write(key, made(12, 13, days_later=3).to_bytes())
     with pytest.raises(IntegrityError, match=name_of(12)):
         Reports(store, spec, LATER).num_labelled(name_of(NUM_DAYS), SINCE)
+
+
+def test_of_two_reports_of_one_moment_the_later_made_is_the_newest_and_the_first_one_again_is_newer_still(
+    spec: ModelSpec, store: CountingStore
+) -> None:
+    first, second = (made(NUM_DAYS, 7, days_later=9, num_rows=number) for number in (1, 2))
+    for each in (first, second, second, first, *(first, second) * 6):
+        Reports(store, spec, LATER).add(each)
+        assert Reports(store, spec, LATER).newest(each.window_name) == each
+    assert len(Reports(store, spec, LATER).made_of([first.window_name])) == 2 + 2 + 1 + 11

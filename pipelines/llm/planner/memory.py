@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from pipelines.llm.planner.detail import MemoryForecast
 from pipelines.llm.planner.settings import bucket_elements, prefetch_elements
 from pipelines.llm.planner.shape import HEAP_BYTES, ModelShape
@@ -18,7 +20,9 @@ from pipelines.llm.planner.shape import HEAP_BYTES, ModelShape
 FP32 = 4
 ADAM_MOMENTS = 2 * FP32
 GPU_BASELINE = 1_500_000_000  # CUDA's context, its libraries' kernels and workspaces, NCCL's buffers
-CPU_BASELINE = 720_000_000  # Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
+CUDA_LIBRARIES = 360_000_000  # what a torch that was built with CUDA holds besides, where it finds no GPU
+# Python with torch, transformers, peft and deepspeed, their threads and oneDNN's workspaces
+CPU_BASELINE = 720_000_000 + (CUDA_LIBRARIES if torch.version.cuda else 0)
 LOGITS_AT_ONCE = 100_000_000  # the trainer's loss makes so many in fp32 at once on a GPU, and next to none without
 UNEVEN = 1.3
 FRAGMENTS = 0.03  # of a GPU's tensors: what its caching allocator cannot use again
