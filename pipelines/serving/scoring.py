@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -123,14 +124,20 @@ def _write_answers(source: Path, path: Path, partition: Partition, task: Task, a
         kept = _kept_fields(file.schema_arrow, partition, task, answerer)
         schema = pa.schema([*kept, pa.field(ROW, pa.int64()), *answerer.schema])
         columns = list(dict.fromkeys([*task.kept_columns, *answerer.columns]))
-        with ParquetWriter(path, schema) as writer:
+        continuous = [field.name for field in answerer.schema if pa.types.is_floating(field.type)]
+        with ParquetWriter(path, schema, continuous) as writer, ThreadPoolExecutor(1, "answers") as beside:
+            written: Future[None] | None = None
             for numbers, rows in _batches(file, columns, task, path.parent):
                 try:
                     answers = answerer.answer(rows)
                 except DataError as error:
                     raise DataError(_unfit(partition, task, str(error))) from error
-                beside = [rows.column(field.name) for field in kept]
-                writer.write(pa.table([*beside, numbers, *answers.columns], schema))
+                asked = [rows.column(field.name) for field in kept]
+                if written is not None:
+                    written.result()  # so that no more than two batches are held
+                written = beside.submit(writer.write, pa.table([*asked, numbers, *answers.columns], schema))
+            if written is not None:
+                written.result()
 
 
 def _kept_fields(found: pa.Schema, partition: Partition, task: Task, answerer: Answerer) -> list[pa.Field]:
