@@ -21,6 +21,7 @@ from pipelines.spec.hardware import Hardware
 
 LOG = logging.getLogger(__name__)
 
+BUSY = 0.7  # of the cores, on average over a minute: what is measured then may be too slow by a half
 MEASURE_SECONDS = 0.3  # of each of three measurements
 LOCAL_BANDWIDTH = 5e8  # bytes/s that gloo carries between two processes of one machine: an all-reduce of 64 MB in .15 s
 NODE_BANDWIDTH = 12.5e9  # bytes/s between nodes where the spec does not say: 100 Gbit/s Ethernet
@@ -130,7 +131,14 @@ def _measured(threads: int, folder: Path) -> dict[str, float]:
             return {key: float(kept[key]) for key in ("bf16_flops", "fp32_flops", "memory_bandwidth")}
         except (ValueError, KeyError, TypeError) as error:
             LOG.warning("%s cannot be read (%s): this processor is measured again.", path, error)
+    load = psutil.getloadavg()[0]
     speeds = measure_speed(threads)
+    if load > BUSY * (os.cpu_count() or 1):
+        LOG.warning(
+            "This processor was measured while it was busy (load %.1f): remove %s to have it measured again.",
+            load,
+            path,
+        )
     folder.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(f".{os.getpid()}")
     aside.write_text(json.dumps({**asked, **speeds}, indent=2))

@@ -40,10 +40,11 @@ class Habits:
 
 
 GPU = Habits(0.65, 0.45, 5, 24, 12, 50, 256, 3e-4, 1e-4)
-PROCESSOR = Habits(0.45, 0.36, 20, 50, 36, 75, 16, 2e-3, 2e-2)
-"""Of an Intel Sapphire Rapids core: the proportions by torch's profiler, the level by the processor's seconds of steps
-of whole trainings (3.3 s in full and 2.0 s with adapters, 75 million parameters, 1,024 tokens a step). ZeRO-3 took
-0.64 s a step more than ZeRO-2 with adapters and 0.79 s in full, for 16 layers fetched twice: hooks, not bytes."""
+PROCESSOR = Habits(0.45, 0.36, 14, 50, 12, 24, 16, 2e-3, 3e-2)
+"""Of an Intel Sapphire Rapids core: the proportions by torch's profiler, the level by steps of whole trainings on a
+machine that does nothing else, with a heap that is kept (2.0 s in full and 1.5 s with adapters, 75 million parameters,
+1,024 tokens a step). ZeRO-3 took 0.8 s a step more than ZeRO-2 with adapters and 1.2 s in full, for 16 layers fetched
+twice: hooks, not bytes."""
 HIDDEN_SHARE = 0.5  # of communication that a GPU does while it computes
 
 
