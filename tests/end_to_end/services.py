@@ -43,10 +43,10 @@ def kill(service: str) -> None:
     psutil.wait_procs(family, timeout=10)
 
 
-def start(service: str) -> None:
-    """Start a service of Airflow anew, where it was."""
+def start(service: str, **settings: str) -> None:
+    """Start a service of Airflow anew, where it was, with some settings of Airflow's changed."""
     environment = load_environment()
-    variables = process_environment(read_addresses(environment))
+    variables = process_environment(read_addresses(environment)) | settings
     processes(environment)[service].start(AIRFLOW_PARTS[service.removeprefix("airflow-")], variables)
 
 

@@ -21,8 +21,12 @@ from tests.steps.watching import day, end_of, write_day
 
 pytestmark = pytest.mark.timeout(600)
 API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
-DAYS = {"task": (13, 17), "api-server": (18, 22)}  # answered while that is killed
+DAYS = {"task": (13, 17), "scheduler": (18, 22), "api-server": (23, 27)}  # answered while that is killed
 LAST = DAYS["task"][1]  # on this day all labels are reversed
+IMPATIENT = {  # seconds until a scheduler that tells nothing counts as dead, and until its tasks are looked for
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "6",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "2",
+}
 LOOK_SECONDS = 0.005
 RECORDS, ANSWERS = "tiny/scores/*/*/*.json", "tiny/scores/*/*/*"
 EVENT = json.dumps({"model": "by_key", "note": "storms"}).encode()
@@ -167,10 +171,11 @@ def test_while_the_store_is_away_an_event_is_sent_back_and_a_task_tried_again_an
     assert "StoreError" in said
 
 
-def test_a_task_and_the_scheduler_killed_between_decision_and_trigger_lead_to_one_training(
+def test_a_task_and_the_scheduler_killed_between_decision_and_trigger_and_amid_answers_change_nothing_in_the_end(
     place: Workplace, answered: dict[Path, bytes]
 ) -> None:
     dag_id, before = "monitor__tiny", files(place, "tiny/decisions/*")
+    _, half = halted_amid_answers(place, "scheduler")
     awake(place, dag_id)
     assert place.api.trigger(dag_id, "killed", conf(LAST, LAST))
     decides = process_of(place, dag_id, "killed", "decide", 1)
@@ -182,10 +187,14 @@ def test_a_task_and_the_scheduler_killed_between_decision_and_trigger_lead_to_on
     kill(SCHEDULER)
     assert states(place, dag_id, "killed")["retrain"][0] not in {"running", "success"}
     assert runs(place, "train__tiny") == {}
-    start(SCHEDULER)
+    start(SCHEDULER, **IMPATIENT)
     assert ended(place, dag_id, "killed")["retrain"] == ("success", 1)
+    asleep(place, dag_id)  # the days that are answered below would wake it
     decided = place.api.returned(dag_id, "killed", "decide")
     (run_id,) = runs(place, "train__tiny")
     assert run_id == decided["run_id"]
     begun(place, "train__tiny", run_id)
     assert actions(place, "tiny")[len(before) :] == ["requested", "begun"]
+    check_each_day_is_answered_once(place, "scheduler", half, attempts=2)
+    kill(SCHEDULER)
+    start(SCHEDULER)  # as patient as it was
