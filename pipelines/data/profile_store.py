@@ -8,10 +8,9 @@ from typing import Protocol
 
 from pipelines.data.profiles import FORMAT_VERSION, Profile
 from pipelines.data.profiling import profile_parquet
-from pipelines.errors import ObjectExists
 from pipelines.records import Partition
 from pipelines.store import Store
-from pipelines.store.verified import fetch_verified, read_record
+from pipelines.store.verified import fetch_verified, put_same, read_record
 
 
 class Reading(Protocol):
@@ -61,8 +60,5 @@ def _kept(store: Store, prefix: str, make: Callable[[], Profile]) -> tuple[Profi
         return read_record(store, info.key, Profile, sha256), info.key
     profile = make()
     key = f"{prefix}{profile.sha256}.json"
-    try:
-        store.put_if_absent(key, profile.to_bytes())
-    except ObjectExists:  # somebody else made the same in this moment
-        return read_record(store, key, Profile, profile.sha256), key
+    put_same(store, key, profile.to_bytes())
     return profile, key

@@ -48,13 +48,13 @@ def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
     found = find_watched(context, answers, entries, request.window, as_of, newest + 1, version)  # with what came now
     reports = Reports(context.within(request.replay).store, spec, as_of)
     by_name = {watched.name: watched for watched in found}
-    made = [
-        _watched(context, half, by_name[name], serving, entries, answers, reports, as_of)
-        if name in by_name
-        else _empty(context, name, serving, reports, as_of)
-        for name in sorted([*by_name, *missing])
-    ]
-    keys = [reports.add(report) for report in made]
+    made, keys = list[MonitoringReport](), list[str]()
+    for name in sorted([*by_name, *missing]):
+        if name in by_name:
+            made.append(_watched(context, half, by_name[name], serving, entries, answers, reports, as_of))
+        else:
+            made.append(_empty(context, name, serving, reports, as_of))
+        keys.append(reports.add(made[-1]))
     return Monitored(
         model=spec.name,
         as_of=text_of(as_of),
@@ -86,7 +86,7 @@ def _watched(
     reports: Reports,
     as_of: datetime,
 ) -> MonitoringReport:
-    """Return the report of a window: the one that is there, where it was made from the same; `reports` gets it."""
+    """Return the report of a window: the one that is there, where it was made from the same."""
     history = reports.last(watched.name)
     before = _before(context, watched, history, entries, answers, as_of)
     there = reports.newest(watched.name)
@@ -94,16 +94,12 @@ def _watched(
         num_labelled = partial(reports.num_labelled, watched.name)
         there = make_report(context, half, watched, serving, before, history, num_labelled, as_of)
         LOG.info("Window %s: %s", watched.name, _told(there))
-        reports.add(there)
     return there
 
 
 def _empty(context: Context, name: str, serving: LedgerEntry, reports: Reports, as_of: datetime) -> MonitoringReport:
     fresh, there = empty_report(context, name, serving, as_of), reports.newest(name)
-    if there is None or there.inputs_sha256 != fresh.inputs_sha256:
-        there = fresh
-        reports.add(there)
-    return there
+    return there if there is not None and there.inputs_sha256 == fresh.inputs_sha256 else fresh
 
 
 def _before(

@@ -81,8 +81,9 @@ class Reports:
         """Store a report, unless it is its window's newest already, and return its key; from now on it is."""
         keys = self._keys.setdefault(report.window_name, [])
         before = [key for key in keys if _moment_text(key) == _moment_text(report_key(report))]
-        key = before[-1] if before else report_key(report)
-        if not before or self._report(key) != report:
+        if before and self._report(before[-1]) == report:
+            key = before[-1]
+        else:
             key = report_key(report, len(before))
             self._store.write(key, report.to_bytes())
             keys.append(key)
