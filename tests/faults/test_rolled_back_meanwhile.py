@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.registry.ledger import append_entry, read_ledger
 from pipelines.steps.decide import decide
 from pipelines.steps.roll_back import roll_back
-from tests.steps.watching import MODEL, Place, copy_tiny
+from tests.steps.watching import Place, copy_tiny, second_champion
 
 DAY = 13
 
@@ -18,13 +17,7 @@ DAY = 13
 def place(trained_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A second version that serves, and has answered a day on which all labels are reversed."""
     place = copy_tiny(trained_tiny, tmp_path, monkeypatch)
-    store = place.context.store
-    (entry,) = read_ledger(store, MODEL)
-    append_entry(
-        store, MODEL, entry.sha256, action="promote", version=2, candidate_key=entry.candidate_key,
-        candidate_sha256=entry.candidate_sha256, model_sha256=entry.model_sha256, verdict_key=entry.verdict_key,
-        verdict_sha256=entry.verdict_sha256, reason="it is newer", by="ada",
-    )  # fmt: skip
+    second_champion(place)
     place.deliver(DAY, is_reversed=True)
     place.score(DAY)
     return place

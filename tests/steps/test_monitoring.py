@@ -19,7 +19,7 @@ from pipelines.data.snapshots import read_manifest
 from pipelines.errors import MonitoringRefused
 from pipelines.records import Evaluation, MonitoringReport, ScoreRequest, Window
 from pipelines.registry.champion import candidate_of
-from pipelines.registry.ledger import append_entry, champion_entry, read_ledger
+from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.decide import decide
 from pipelines.steps.reports import Reports
@@ -27,7 +27,7 @@ from pipelines.steps.roll_back import roll_back
 from pipelines.store import Store
 from pipelines.store.verified import read_record
 from tests.faults.deadly import DeadlyStore, run_in_child
-from tests.steps.watching import MODEL, ROWS_A_DAY, Place, copy_tiny, day, drifted, end_of, kinds
+from tests.steps.watching import MODEL, ROWS_A_DAY, Place, copy_tiny, day, drifted, end_of, kinds, second_champion
 
 KILLS = 4
 LATER = datetime(2013, 2, 1, tzinfo=UTC)
@@ -261,17 +261,6 @@ def test_after_a_rollback_the_version_that_serves_again_is_watched_by_its_first_
     assert entry is not None
     assert (by_the_first.champion_version, by_the_first.champion_ledger_sha256) == (1, entry.sha256)
     assert kinds(by_the_first) == []
-
-
-def second_champion(place: Place) -> None:
-    """Let a second version serve: the first one's model under another number."""
-    store = place.context.store
-    (entry,) = read_ledger(store, MODEL)
-    append_entry(
-        store, MODEL, entry.sha256, action="promote", version=2, candidate_key=entry.candidate_key,
-        candidate_sha256=entry.candidate_sha256, model_sha256=entry.model_sha256, verdict_key=entry.verdict_key,
-        verdict_sha256=entry.verdict_sha256, reason="it is newer", by="ada",
-    )  # fmt: skip
 
 
 def test_a_training_profile_that_is_gone_or_of_an_older_format_is_made_again_from_its_rows(place: Place) -> None:

@@ -23,6 +23,7 @@ from pipelines.records import (
     Window,
 )
 from pipelines.registry.decisions import read_decisions
+from pipelines.registry.ledger import append_entry, read_ledger
 from pipelines.spec import ClassicSpec, load_environment, load_model
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.context import Context
@@ -187,3 +188,14 @@ def _write_spec(folder: Path, label_delay_days: float) -> None:
 def _enter(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("TANDEM_ROOT", str(folder / "root"))
     patch.setenv("TANDEM_HOME", str(folder / "home"))
+
+
+def second_champion(place: Place) -> None:
+    """Let a second version serve: the first one's model under another number."""
+    store = place.context.store
+    (entry,) = read_ledger(store, MODEL)
+    append_entry(
+        store, MODEL, entry.sha256, action="promote", version=2, candidate_key=entry.candidate_key,
+        candidate_sha256=entry.candidate_sha256, model_sha256=entry.model_sha256, verdict_key=entry.verdict_key,
+        verdict_sha256=entry.verdict_sha256, reason="it is newer", by="ada",
+    )  # fmt: skip

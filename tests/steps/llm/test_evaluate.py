@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from pipelines.data.snapshots import read_holdout, read_manifest
 from pipelines.errors import DataError, GateFailed, IntegrityError
-from pipelines.llm.evaluation import language_model
 from pipelines.llm.evaluation.holdout import choose_held_out
 from pipelines.llm.history import Training
 from pipelines.llm.packing.canaries import make_canaries
@@ -173,20 +171,6 @@ def workshop(environment: Environment, tiny_model: Path, tmp_path: Path) -> Work
     )  # fmt: skip
     context = Context(spec, environment, store)
     return Workshop(context, snapshot(context, validated), tiny_model, tmp_path)
-
-
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders that weights were read from, in order."""
-    found: list[Path] = []
-    load: Callable[..., Any] = language_model.AutoModelForCausalLM.from_pretrained
-
-    def counted(folder: Path, **settings: Any) -> Any:
-        found.append(folder)
-        return load(folder, **settings)
-
-    monkeypatch.setattr(language_model.AutoModelForCausalLM, "from_pretrained", counted)
-    return found
 
 
 def _figure(figures: tuple[Any, ...], metric: str, slice_name: str = "all") -> Any:

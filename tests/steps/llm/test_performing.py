@@ -2,114 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from pipelines.errors import IntegrityError
 from pipelines.llm.corpus.conversations import Conversation
-from pipelines.llm.evaluation import language_model
 from pipelines.llm.evaluation.holdout import HeldOut, answer_loss
 from pipelines.llm.evaluation.measuring import measure_all
 from pipelines.llm.evaluation.models import score_stored
 from pipelines.records import (
-    Appointed,
-    Appointee,
     Candidate,
-    Decided,
     Evaluation,
     MetricValue,
-    Monitored,
-    MonitoringReport,
-    ScoreRequest,
     Verdict,
 )
 from pipelines.registry.ledger import append_entry
-from pipelines.spec import LlmSpec
-from pipelines.steps.context import Context
-from pipelines.steps.decide import decide
-from pipelines.steps.ingest import ingest
-from pipelines.steps.llm.monitor import monitor
-from pipelines.steps.llm.score import score
 from pipelines.store.trees import store_tree
-from pipelines.store.verified import read_record, write_record
+from pipelines.store.verified import write_record
 from tests.llm.corpora import chat, chats, context_of, sentence, snapshot_of
-
-TIME = "2026-01-01 06:00:00"
-AS_OF = "2026-01-03T00:00:00+00:00"
-NUM_ROWS = 40
-LEARNT = 100  # from here on, numbers of conversations that the champion was trained on, or that were held out
-References = Mapping[int, str | None]
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A tiny model that serves, and the file from which its rows are read."""
-
-    context: Context[LlmSpec]
-    file: Path
-    candidate: Candidate
-
-    def deliver(self, references: References | None = None, numbers: Sequence[int] = range(NUM_ROWS)) -> None:
-        """Let the rows come, those with an answer that have one by now."""
-        rows = []
-        for number in numbers:
-            reference = (references or {}).get(number)
-            said = [question(number)] if reference is None else [question(number), reference]
-            rows.append({"id": number, "time": TIME, **chat(*said)})
-        self.write(rows)
-
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.file.write_text("\n".join(map(json.dumps, rows)))
-
-    def score(self) -> dict[int, str]:
-        """Let the champion answer, and return its answers by the rows' numbers."""
-        key = write_record(self.context.store, "toy/candidates", self.candidate)
-        champion = Appointee(version=1, ledger_sha256="l", candidate_key=key, candidate_sha256=self.candidate.sha256)
-        appointed = Appointed(model="toy", requested_at=AS_OF, champion=champion, snapshot_id="s")
-        (scored,) = score(self.context, ingest(self.context, ScoreRequest()), appointed, 0).partitions
-        rows = pq.read_table(io.BytesIO(self.context.store.read(scored.key))).to_pylist()
-        assert not any("reference" in row["prompt"] for row in rows)
-        return {row["id"]: row["answer"] for row in rows}
-
-    def monitor(self, as_of: str = AS_OF) -> Monitored:
-        return monitor(self.context, ScoreRequest(as_of=as_of))
-
-    def watch(self, as_of: str = AS_OF) -> MonitoringReport:
-        """Watch the window; its labels are brought from the source."""
-        (key,) = self.monitor(as_of).report_keys
-        return read_record(self.context.store, key, MonitoringReport)
-
-    def decide(self, as_of: str = AS_OF) -> Decided:
-        return decide(self.context, self.monitor(as_of))
-
-    def changed(self, section: str, **fields: Any) -> Desk:
-        """Return the same desk under a spec of which fields of a section are others."""
-        spec = self.context.spec.model_dump()
-        spec = LlmSpec.model_validate({**spec, section: {**spec[section], **fields}})
-        return Desk(Context(spec, self.context.environment, self.context.store), self.file, self.candidate)
-
-
-def question(number: int) -> str:
-    return f"Tell me of number {number}." if number >= LEARNT else f"What is {number}? {sentence(900 + number, 9)}"
-
-
-def figure(report: MonitoringReport, metric: str) -> Any:
-    (found,) = [one for one in report.performance if one.metric == metric]
-    return found
-
-
-def kinds(report: MonitoringReport) -> list[str]:
-    return [one.kind for one in report.anomalies if one.kind.endswith("_labels") or one.kind.startswith("labels")]
+from tests.steps.llm.desk import AS_OF, LEARNT, NUM_ROWS, TIME, Desk, figure, kinds, question
 
 
 @pytest.fixture(scope="module")
@@ -183,20 +100,6 @@ def make(tiny_model: Path, talker: Path, tmp_path: Path) -> Callable[..., Desk]:
         return Desk(context, tmp_path / "rows.jsonl", candidate)
 
     return made
-
-
-@pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The folders that weights were read from, in order."""
-    found: list[Path] = []
-    load: Callable[..., Any] = language_model.AutoModelForCausalLM.from_pretrained
-
-    def counted(folder: Path, **settings: Any) -> Any:
-        found.append(folder)
-        return load(folder, **settings)
-
-    monkeypatch.setattr(language_model.AutoModelForCausalLM, "from_pretrained", counted)
-    return found
 
 
 def test_reference_answers_come_late_and_in_parts_and_each_counts_once(make: Callable[..., Desk]) -> None:
