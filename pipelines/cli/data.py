@@ -69,9 +69,9 @@ def run_training(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_one_step(options: argparse.Namespace) -> Any:
     """Run one step on the JSON list of records on stdin, as a container of an orchestrator would."""
-    from pipelines.steps.run import SCORING_STEPS, TRAINING_STEPS, run_step
+    from pipelines.steps.run import ROLLBACK_STEPS, SCORING_STEPS, TRAINING_STEPS, run_step
 
-    steps = tuple(dict.fromkeys([*TRAINING_STEPS[load_model(options.model).kind], *SCORING_STEPS]))
+    steps = tuple(dict.fromkeys([*TRAINING_STEPS[load_model(options.model).kind], *SCORING_STEPS, *ROLLBACK_STEPS]))
     if options.step not in steps:
         raise UsageError(f"Step {options.step!r} is unknown; allowed: {', '.join(steps)}. Nothing was run.")
     try:

@@ -31,6 +31,9 @@ SCORING_STEPS = ("appoint", "ingest", "score", "collect")
 MONITORING_STEPS = ("monitor", "decide")
 """The steps of one monitoring run, in order, of either kind."""
 
+ROLLBACK_STEPS = ("find_champion", "roll_back")
+"""The steps of one rollback, in order, of either kind."""
+
 
 def step_function(name: str, kind: str) -> Callable[..., Record]:
     """Return the public function of a step, a kind's own where it has one; its libraries are imported only now."""
@@ -43,7 +46,7 @@ def step_function(name: str, kind: str) -> Callable[..., Record]:
 def import_steps(kinds: Iterable[str]) -> None:
     """Import all steps of some kinds of models, so that processes forked later need not."""
     for kind in sorted(kinds):
-        for name in dict.fromkeys((*TRAINING_STEPS[kind], *SCORING_STEPS, *MONITORING_STEPS)):
+        for name in dict.fromkeys((*TRAINING_STEPS[kind], *SCORING_STEPS, *MONITORING_STEPS, *ROLLBACK_STEPS)):
             step_function(name, kind)
 
 

@@ -131,6 +131,18 @@ def test_a_step_refuses_records_that_are_not_its_own(
     assert "ingest" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("step", "records"),
+    [("find_champion", '["2026-01-01T00:00:00Z"]'), ("roll_back", '["previous", "slow", "ada", 2]')],
+)
+def test_a_step_of_a_rollback_reads_its_records_and_is_refused_with_1_where_nothing_serves(
+    step: str, records: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(records))
+    assert main(["step", step, "flight_delay"]) == 1
+    assert "there is nothing to go back from. Nothing was changed" in capsys.readouterr().err
+
+
 def test_nothing_runs_and_down_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["down"]) == 0
     assert "Nothing was running" in capsys.readouterr().out

@@ -12,7 +12,12 @@ import pytest
 from airflow.sdk import DAG
 
 ROOT = Path(__file__).resolve().parents[2]
-PER_MODEL = [("train", "train_models"), ("score", "score_models"), ("monitor", "monitor_models")]
+PER_MODEL = [
+    ("train", "train_models"),
+    ("score", "score_models"),
+    ("monitor", "monitor_models"),
+    ("roll_back", "roll_back_models"),
+]
 HEAVY = ["torch", "mlflow", "sklearn", "great_expectations", "duckdb", "pandas", "numpy", "pyarrow"]
 
 
