@@ -34,7 +34,7 @@ down:  ## stop them
 	@test ! -x $(BIN)/tandem || $(BIN)/tandem down
 
 test: $(STAMP)  ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 bench: $(STAMP)  ## run every benchmark, or one: make bench ONLY=ingest
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)

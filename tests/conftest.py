@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
 from tests.servers import free_ports, running_s3
 
 ROOT = Path(__file__).resolve().parents[1]
+END_TO_END = "tests/end_to_end/"
 _AIRFLOW_HOME = tempfile.mkdtemp(prefix="tandem-airflow-")
 os.environ["AIRFLOW_HOME"] = _AIRFLOW_HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
@@ -23,6 +26,19 @@ os.environ["AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX"] = "regexp"  # as config/envi
 for _folder in ("dags", "plugins"):  # Airflow puts both there for the code in them
     os.environ[f"AIRFLOW__CORE__{_folder.upper()}_FOLDER"] = str(ROOT / _folder)
     sys.path.append(str(ROOT / _folder))
+
+
+class _ByFile(LoadScopeScheduling):
+    """Give a worker all tests of a file, and one worker all end-to-end tests, which share one Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return END_TO_END if file.startswith(END_TO_END) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Let each worker fetch its next file when it has done one."""
+    return _ByFile(config, log)
 
 
 def pytest_unconfigure() -> None:

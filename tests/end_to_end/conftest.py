@@ -31,8 +31,8 @@ TANDEM = str(Path(sys.executable).with_name("tandem"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests last: the services are started once, and even an idle Airflow takes a quarter of a core."""
-    items.sort(key=lambda item: item.path.is_relative_to(HERE))
+    """Run these tests first: a worker takes them as one, and the other one meanwhile what there is of shorter ones."""
+    items.sort(key=lambda item: not item.path.is_relative_to(HERE))
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ retraining: {reasons: [drift], cooldown_days: 0, weekly_runs: 9, minimum_new_row
 SPECS["by_key"] = SPECS["by_bearer"].replace("name: by_bearer", "name: by_key")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its settings are no other tests', and even an idle Airflow takes a quarter of a core
 def workplace(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, trained_tiny: Path, redis_port: int
 ) -> Iterator[Workplace]:

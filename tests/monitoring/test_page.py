@@ -141,9 +141,9 @@ def test_without_a_report_there_is_no_page(spec: ModelSpec) -> None:
 
 def test_two_years_of_twenty_columns_take_less_than_a_second(spec: ModelSpec) -> None:
     reports = history(24)
-    started = time.perf_counter()
+    started = time.process_time()
     render_report(reports, None, spec)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_each_way_in_which_writing_is_compared_has_a_picture_and_a_row_of_its_own(spec: ModelSpec) -> None:

@@ -151,8 +151,8 @@ def test_a_frame_whose_column_mixes_types_is_refused() -> None:
 
 def test_ten_thousand_levels_take_less_than_a_second() -> None:
     levels = [f"level {number % 10_000}" for number in range(50_000)]
-    started = time.perf_counter()
+    started = time.process_time()
     reader, matrix = read(c=levels)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert reader.levels_ == [10_000]
     assert len(np.unique(matrix)) == 10_000
