@@ -1,4 +1,7 @@
-"""Write Parquet whose bytes depend on the rows alone, never on how they arrived in batches."""
+"""Write Parquet whose bytes depend on the rows alone, never on how they arrived in batches.
+
+And read it in batches, in memory bounded by one row group.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 131_072  # a row group is what every reader must hold at once
+
+
+def open_parquet(path: Path, metadata: pq.FileMetaData | None = None, lists: Collection[str] = ()) -> pq.ParquetFile:
+    """Open a file that is read batch by batch, in memory bounded by one row group however long the file is.
+
+    Left to itself Arrow reads ahead (`pre_buffer`) and keeps every byte that was read until the last batch: as much
+    memory as the file has bytes, to save round trips that a local file does not have.
+
+    Args:
+        path: The file.
+        metadata: Its footer, where it is at hand.
+        lists: Columns of texts that come as dictionaries: places in a list of the texts.
+    """
+    return pq.ParquetFile(path, metadata=metadata, read_dictionary=list(lists), pre_buffer=False)
 
 
 class ParquetWriter:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.cutting import cut
-from pipelines.data.parquet import ParquetWriter
+from pipelines.data.parquet import ParquetWriter, open_parquet
 from pipelines.data.periods import period_name
 from pipelines.data.windows import bounds
 from pipelines.errors import ObjectChanged, ObjectExists, StoreError
@@ -170,7 +170,7 @@ def _has_the_same_rows(store: Store, before: Partition, after: Partition, scratc
     again = scratch / "again.parquet"
     with (
         fetch_verified(store, before.key, before.content_sha256) as path,
-        pq.ParquetFile(path) as file,
+        open_parquet(path) as file,
         ParquetWriter(again, file.schema_arrow) as writer,
     ):
         for batch in file.iter_batches():

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.data.moments import moments_of
-from pipelines.data.parquet import ROW_GROUP_ROWS
+from pipelines.data.parquet import ROW_GROUP_ROWS, open_parquet
 from pipelines.data.profiles import ColumnProfile, Family, NumberProfile, Profile, TextProfile, merge_columns
 from pipelines.data.quantiles import BUFFER_POINTS, QuantileSummary, merge_summaries, summarise
 from pipelines.data.sketches import DistinctSketch, FrequentSketch
@@ -34,7 +34,7 @@ def profile_parquet(path: Path) -> Profile:
 
     def chunks(name: str) -> Iterator[pa.Array]:
         lists = [name] if name in texts else []  # a text is then counted by its place in a list of them
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=lists) as file:
+        with open_parquet(path, metadata, lists) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=[name], use_threads=False):
                 yield batch.column(0)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Manifest, Side, TrainingManifest
-from pipelines.data.parquet import ROW_GROUP_ROWS
+from pipelines.data.parquet import ROW_GROUP_ROWS, open_parquet
 from pipelines.errors import DataError, IntegrityError
 from pipelines.records import SnapshotRef, sha256_of
 from pipelines.store import Store
@@ -123,7 +123,7 @@ def _read_batches(store: Store, side: Side, columns: Sequence[str] | None, num_r
         names = _names(schema, columns)
         wanted = pa.schema([schema.field(name) for name in names])
         for path in paths:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 for batch in file.iter_batches(batch_size=num_rows, columns=names):
                     yield batch.select(names).cast(wanted)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipelines.data.keys import key_text, without_text
 from pipelines.data.manifests import HoldoutRule
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, open_parquet
 from pipelines.data.sql import literal, quoted
 from pipelines.data.surveys import MICROSECONDS_PER_DAY, Survey
 from pipelines.errors import DataError
@@ -77,7 +77,7 @@ def cut(name: str, path: Path, rule: HoldoutRule, folder: Path) -> Cut:
     Raises:
         DataError: If a key has no canonical text: a fraction, NaN or infinity in a key column.
     """
-    with pq.ParquetFile(path) as file, connected(folder) as connection:
+    with open_parquet(path) as file, connected(folder) as connection:
         if file.metadata.num_rows == 0:
             return Cut(name, None, None)
         num_held_out = _count_held_out(connection, file, rule, name)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.data.parquet import open_parquet
 from pipelines.errors import DataError
 
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -127,6 +128,6 @@ def _microseconds(values: pa.Array) -> pa.Array:
 
 
 def _values(path: Path, column: str) -> Iterator[pa.Array]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         for batch in file.iter_batches(columns=[column]):
             yield batch.column(0)

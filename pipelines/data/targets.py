@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipelines.data.manifests import TargetDistribution
+from pipelines.data.parquet import open_parquet
 from pipelines.data.profiles import Profile
 from pipelines.errors import DataError
 from pipelines.spec.training import Task
@@ -27,7 +27,7 @@ def class_distribution(paths: Sequence[Path], column: str) -> TargetDistribution
     """
     counts: Counter[str] = Counter()
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             for batch in file.iter_batches(columns=[column]):
                 values, found = _as_text(batch.column(0)).value_counts().flatten()
                 counts.update(dict(zip(values.to_pylist(), found.to_pylist(), strict=True)))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.classic.evaluation.arrays import Array
-from pipelines.data.parquet import ROW_GROUP_ROWS
+from pipelines.data.parquet import ROW_GROUP_ROWS, open_parquet
 from pipelines.errors import DataError
 from pipelines.monitoring.labels import TRUTH
 from pipelines.spec.training import Task
@@ -92,7 +92,7 @@ def prediction_columns(schema: pa.Schema, task: Task, prefix: str = SERVED) -> l
 
 def _sampled(path: Path, columns: Sequence[str], num_rows: int) -> pa.Table:
     generator, share = np.random.default_rng(SEED), MOST_ROWS / max(num_rows, 1)
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         fields = pa.schema([file.schema_arrow.field(name) for name in columns])
         batches = file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=list(columns))
         kept = [one if share >= 1 else one.filter(pa.array(generator.random(len(one)) < share)) for one in batches]

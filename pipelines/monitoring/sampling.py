@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Side
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, open_parquet
 from pipelines.records import sha256_of
 from pipelines.store import Store
 from pipelines.store.verified import fetch_verified, file_sha256, put_same
@@ -68,7 +68,7 @@ def sample_rows(path: Path, columns: Sequence[str], num_rows: int, seed: str) ->
         num_rows: Rows of the sample; all where there are fewer.
         seed: Any text that stands for the rows, such as the file's hash.
     """
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         names = [name for name in dict.fromkeys(columns) if name in file.schema_arrow.names]
         chosen, start, parts = _choose(file.metadata.num_rows, num_rows, seed), 0, []
         for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS, columns=names):

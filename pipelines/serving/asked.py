@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.data.embeddings import EmbeddingProfile
+from pipelines.data.parquet import open_parquet
 from pipelines.data.profiles import ColumnProfile, Profile
 from pipelines.data.profiling import profile_table
 from pipelines.llm.corpus.batches import bounded
@@ -92,7 +92,7 @@ class AskedReading:
         corpus = Corpus() if self.is_prepared else self.corpus
         redacts = not self.is_prepared and self.corpus.privacy.action == "redact"
         personal = PersonalData(self.corpus.privacy) if redacts else None
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             chosen, start = _chosen(file.metadata.num_rows), 0
             names = [name for name in corpus.columns[:1] if name in file.schema_arrow.names] or None
             for batch in bounded(file.iter_batches(batch_size=_BATCH_ROWS, columns=names)):

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.data.parquet import ParquetWriter
+from pipelines.data.parquet import ParquetWriter, open_parquet
 from pipelines.data.partitions import store_partition
 from pipelines.errors import DataError, IntegrityError
 from pipelines.records import Partition, ScoredPartition
@@ -120,7 +120,7 @@ def _folder(model: str, partition: Partition) -> str:
 
 
 def _write_answers(source: Path, path: Path, partition: Partition, task: Task, answerer: Answerer) -> None:
-    with pq.ParquetFile(source, pre_buffer=False) as file:  # else every byte that was read stays until the end
+    with open_parquet(source) as file:
         kept = _kept_fields(file.schema_arrow, partition, task, answerer)
         schema = pa.schema([*kept, pa.field(ROW, pa.int64()), *answerer.schema])
         columns = list(dict.fromkeys([*task.kept_columns, *answerer.columns]))

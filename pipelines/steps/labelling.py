@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.data.parquet import ParquetWriter
+from pipelines.errors import DataError
 from pipelines.monitoring.labels import Delivery, Labelled, join_labels
 from pipelines.steps.context import Context
 from pipelines.steps.watched import Watched, content_of
@@ -49,7 +50,7 @@ def join_window(
         about: A column of answers and labels that says what was asked; see `join_labels`.
 
     Raises:
-        DataError: If answers or labels lack a key column or the target.
+        DataError: If answers or labels lack a key column, or labels the target or the time column.
         IntegrityError: If a content is not what was written.
         ObjectMissing: If one is gone.
     """
@@ -73,6 +74,12 @@ def _known_by(context: Context, path: Path, target: str, as_of: datetime, kept: 
     column, delay = context.spec.source.time_column, context.spec.monitoring.label_delay_days
     if column is None:
         return path
+    names = pq.read_schema(path).names
+    if missing := [name for name in (column, target) if name not in names]:
+        raise DataError(
+            f"A delivery of labels lacks the columns {missing}: there are {names[:30]}. Without them nobody can say "
+            "which labels were known when; nothing was joined."
+        )
     moment = as_of.astimezone(UTC) - timedelta(days=delay)
     times = pq.read_table(path, columns=[column], memory_map=False).column(column)
     aware = pa.types.is_timestamp(times.type) and times.type.tz is not None
@@ -80,12 +87,11 @@ def _known_by(context: Context, path: Path, target: str, as_of: datetime, kept: 
     late = pc.greater(times.cast(pa.timestamp("us", "UTC" if aware else None), safe=False), bound)
     if not pc.any(late).as_py():
         return path
-    if not kept.exists():
-        rows = pq.read_table(path, memory_map=False)
-        labels = rows.column(target)
-        known = pc.if_else(pc.fill_null(late, False), pa.scalar(None, labels.type), labels)
-        place = rows.column_names.index(target)
-        rows = rows.set_column(place, rows.schema.field(place).with_nullable(True), known)
-        with ParquetWriter(kept, rows.schema) as writer:
-            writer.write(rows)
+    rows = pq.read_table(path, memory_map=False)
+    labels = rows.column(target)
+    known = pc.if_else(pc.fill_null(late, False), pa.scalar(None, labels.type), labels)
+    place = rows.column_names.index(target)
+    rows = rows.set_column(place, rows.schema.field(place).with_nullable(True), known)
+    with ParquetWriter(kept, rows.schema) as writer:
+        writer.write(rows)
     return kept

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -45,7 +45,7 @@ from pipelines.steps.context import Context
 from pipelines.steps.watched import Watched, usual_rows
 from pipelines.store.verified import fetch_verified, read_record
 
-FORMAT = 1  # of what a report says of the same inputs
+FORMAT = 2  # of what a report says of the same inputs
 NOT_WATCHED = "Nothing was watched"
 _SEVERITIES = ("critical", "warning", "info")
 
@@ -76,6 +76,11 @@ class Half(Protocol):
     @property
     def columns(self) -> Sequence[str]:
         """The columns that are watched; none means all that the reference has."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What a report hangs on in the spec's sections of this half, as JSON; what `reading` tells is not repeated."""
         ...
 
     def reading(self, is_prepared: bool) -> Reading | None:
@@ -144,7 +149,7 @@ def inputs_of(
             "serving": serving.sha256,
             "before": [[one.scored.sha256, *one.contents()] for one in before],
             "history": [report.inputs_sha256 for report in history],
-            "spec": [_settings(context), list(half.columns)],
+            "spec": [_settings(context), half.settings, list(half.columns)],
             **({} if (reading := half.reading(is_prepared=False)) is None else {"reading": reading.identity}),
             "undated": watched.num_undated,
             "as_of": text_of(as_of) if _hangs_on_the_moment(context, watched, as_of) else None,
@@ -153,8 +158,26 @@ def inputs_of(
 
 
 def _settings(context: Context) -> dict[str, Any]:
-    """Return what the spec says of watching, but for the days of rest: these only choose the windows before."""
-    return context.spec.monitoring.model_dump(mode="json", exclude={"anomalies": {"resting_days"}})
+    """Return what a report hangs on in the spec's sections of both halves.
+
+    Of `monitoring`, what only chooses the windows before or asks for a retraining is left out, and so is what `columns`
+    and the readings tell.
+    """
+    spec = context.spec
+    monitoring = spec.monitoring.model_dump(
+        mode="json",
+        exclude={
+            "cron": True,
+            "drift": {"minimum_weight", "columns", "embedder"},
+            "performance": {"metric", "persistence"},
+            "anomalies": {"resting_days"},
+        },
+    )
+    return {
+        "monitoring": monitoring,
+        "source": [spec.source.time_column, spec.source.partition_by, spec.source.key_columns],
+        "bootstrap_samples": spec.gates.bootstrap_samples,
+    }
 
 
 def _hangs_on_the_moment(context: Context, watched: Watched, as_of: datetime) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, open_parquet
 from pipelines.store.verified import file_sha256
 
 
@@ -86,3 +86,21 @@ def test_rows_of_another_schema_are_refused(tmp_path) -> None:
 def test_the_hash_is_the_sha256_of_the_bytes(tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_file_that_is_read_in_batches_is_never_held_as_a_whole(tmp_path) -> None:
+    numbers = np.random.default_rng(0).normal(size=10 * ROW_GROUP_ROWS)
+    path = written(tmp_path / "file", pa.table({"x": numbers}), ROW_GROUP_ROWS)
+    before, held = pa.total_allocated_bytes(), list[int]()
+    with open_parquet(path) as file:
+        for batch in file.iter_batches():
+            held.append(pa.total_allocated_bytes() - before)
+            assert batch.num_rows
+    assert max(held) < path.stat().st_size / 2
+
+
+def test_texts_come_as_lists_of_them_where_that_is_asked_for(tmp_path) -> None:
+    path = written(tmp_path / "file", pa.table({"a": ["x", "y", "x"], "b": ["x", "y", "x"]}), 3)
+    with open_parquet(path, pq.read_metadata(path), lists=["b"]) as file:
+        kinds = [pa.types.is_dictionary(field.type) for field in file.schema_arrow]
+    assert kinds == [False, True]

@@ -20,6 +20,7 @@ from pipelines.errors import MonitoringRefused
 from pipelines.records import Evaluation, MonitoringReport, ScoreRequest, Window
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import champion_entry, read_ledger
+from pipelines.spec.watching import KOfN
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.decide import decide
 from pipelines.steps.reports import Reports
@@ -102,6 +103,34 @@ def test_the_same_again_stores_nothing_whenever_it_is_asked(place: Place) -> Non
     assert {info.key: info.tag for info in place.context.store.list(f"{MODEL}/")} == stored
     page = place.context.store.read(str(first.report_key)).decode()
     assert day(13) in page
+
+
+def test_a_report_is_made_anew_for_a_setting_that_it_hangs_on_and_for_no_other(place: Place) -> None:
+    first, spec = place.live(13), place.context.spec
+    rules = spec.monitoring.performance.model_copy(update={"persistence": KOfN(needed=2, windows=9), "metric": "f1"})
+    drift = spec.monitoring.drift.model_copy(update={"minimum_weight": 0.9})
+    for section, fields in (
+        ("promotion", {"approval": "human"}),
+        ("scoring", {"batch_rows": 9}),
+        ("gates", {"minimum_rows": 9}),
+        ("training", {"seed": 9, "calibrate": False}),
+        ("monitoring", {"cron": "@daily", "drift": drift, "performance": rules}),
+    ):
+        assert place.changed(section, **fields).watch(13, as_of=end_of(14)) == first
+    seen = {first.inputs_sha256}
+    for later, (section, fields) in enumerate(
+        (
+            ("training", {"features": ("x", "z")}),
+            ("training", {"target": "kind"}),
+            ("gates", {"bootstrap_samples": 101}),
+            ("source", {"key_columns": ()}),
+            ("monitoring", {"drift": spec.monitoring.drift.model_copy(update={"minimum_distance": 0.5})}),
+        ),
+        start=14,
+    ):
+        made = place.changed(section, **fields).watch(13, as_of=end_of(later))
+        assert (made.as_of, made.inputs_sha256 in seen) == (end_of(later), False), section
+        seen.add(made.inputs_sha256)
 
 
 def test_labels_that_come_later_make_a_second_report_and_the_first_ones_estimate_is_kept(place: Place) -> None:

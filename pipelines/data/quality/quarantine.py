@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter
+from pipelines.data.parquet import ROW_GROUP_ROWS, ParquetWriter, open_parquet
 from pipelines.data.quality.findings import RowTest
 from pipelines.data.quality.rows import Rows
 
@@ -65,7 +64,7 @@ def separate(rows: Rows, number: int, tests: Mapping[str, RowTest], folder: Path
     counts = np.zeros(len(names), np.int64)
     examples: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     clean, bad = folder / f"clean_{number}.parquet", folder / f"bad_{number}.parquet"
-    with pq.ParquetFile(rows.paths[number]) as file:
+    with open_parquet(rows.paths[number]) as file:
         schema = file.schema_arrow
         quarantined = schema.append(pa.field(_free_name("reasons", schema.names), pa.list_(pa.string())))
         start = num_bad = 0

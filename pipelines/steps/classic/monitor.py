@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -52,6 +53,11 @@ class TableHalf:
     def columns(self) -> Sequence[str]:
         """Those that the spec names, else the features."""
         return self.context.spec.monitoring.drift.columns or self.context.spec.training.features
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The task, the target and the features."""
+        return self.context.spec.training.model_dump(mode="json", include={"task", "target", "features"})
 
     def reading(self, is_prepared: bool) -> Reading | None:
         """Return None: features are columns."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pipelines.data.profiles import Profile
 from pipelines.data.profiling import profile_parquet
@@ -16,7 +17,7 @@ from pipelines.records import Anomaly, Monitored, ScoreRequest
 from pipelines.serving.asked import AskedReading
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
-from pipelines.steps.llm.performing import perform
+from pipelines.steps.llm.performing import perform, settings_of
 from pipelines.steps.monitoring import watch
 from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
@@ -45,6 +46,11 @@ class ChatHalf:
     def columns(self) -> Sequence[str]:
         """Those that the spec names, else all."""
         return self.context.spec.monitoring.drift.columns
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the figures hang on; how rows are read is in `reading`."""
+        return settings_of(self.context.spec)
 
     def reading(self, is_prepared: bool) -> AskedReading:
         """Return how what is asked is read from rows; a model says what it is about where the spec names one."""

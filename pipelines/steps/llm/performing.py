@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipelines.data.manifests import Manifest
-from pipelines.data.parquet import ParquetWriter
+from pipelines.data.parquet import ParquetWriter, open_parquet
 from pipelines.gates.bootstrap import seed_from
 from pipelines.llm.corpus.batches import bounded
 from pipelines.llm.corpus.conversations import Conversation, read_conversations
@@ -110,12 +110,25 @@ def perform(
     return Performed(len(names) - num_learnt, measured, (), tuple(anomalies))
 
 
+def settings_of(spec: LlmSpec) -> dict[str, Any]:
+    """Return what else `perform` reads in a spec, besides what both halves read and the corpus."""
+    if spec.corpus.form == "text":
+        return {}
+    compared = spec.ability.model_dump(mode="json", include={"answer_form", "answer_pattern"})
+    if deciding_metric(spec) not in READ_METRICS:
+        return compared
+    return compared | {
+        "holdout_items": spec.ability.holdout_items,
+        "sequence_length": spec.training.sequence_length,
+    }
+
+
 def _references_in(spec: LlmSpec, content: Path, path: Path) -> Path | None:
     """Write question and whole conversation of each row that has an answer, nulls for the others; None without any."""
     source, corpus = spec.source, spec.corpus
     names = [*source.key_columns, *([source.time_column] if source.time_column else [])]
     made_of = [name for name in corpus.columns if name != corpus.document_column]
-    with pq.ParquetFile(content, pre_buffer=False) as file:
+    with open_parquet(content) as file:
         if set(made_of) - set(file.schema_arrow.names):
             return None
         names = [name for name in dict.fromkeys(names) if name in file.schema_arrow.names]
@@ -137,7 +150,7 @@ def _is_answered(conversation: Conversation) -> bool:
 
 
 def _read(labelled: Path) -> Iterator[_Told]:
-    with pq.ParquetFile(labelled, pre_buffer=False) as file:
+    with open_parquet(labelled) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=["row", _PROMPT, "answer", TRUTH]):
             for told in batch.to_pylist():
                 if told["answer"] is not None:  # what cannot be asked has no answer
@@ -151,7 +164,7 @@ def _learnt(store: Store, manifest: Manifest, names: set[str]) -> set[str]:
         return set()
     found = set[str]()
     for part in manifest.training.train.partitions:
-        with fetch_verified(store, part.key, part.content_sha256) as path, pq.ParquetFile(path) as file:
+        with fetch_verified(store, part.key, part.content_sha256) as path, open_parquet(path) as file:
             for batch in file.iter_batches(columns=[CONTENT_COLUMN]):
                 found |= names.intersection(batch.column(0).to_pylist())
     return found

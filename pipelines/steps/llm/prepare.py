@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.data.parquet import ParquetWriter
+from pipelines.data.parquet import ParquetWriter, open_parquet
 from pipelines.data.partitions import content_folder, store_partition
 from pipelines.errors import DataError
 from pipelines.llm.corpus.batches import bounded
@@ -77,7 +77,7 @@ def prepare(context: Context[LlmSpec], ingested: Ingested) -> Ingested:
 def _told(store: Store, preparer: Preparer, raw: Partition, folder: Path) -> Path:
     """Write what each row of a partition tells by itself to a local file, and return it."""
     path = folder / f"{raw.name}.told.parquet"
-    with fetch_verified(store, raw.key, raw.content_sha256) as source, pq.ParquetFile(source) as file:
+    with fetch_verified(store, raw.key, raw.content_sha256) as source, open_parquet(source) as file:
         writer: pq.ParquetWriter | None = None
         start = 0
         for batch in bounded(file.iter_batches(batch_size=BATCH_ROWS)):
@@ -109,7 +109,7 @@ def _written(
 
 
 def _with_groups(told: Path, duplicates: Duplicates, start: int) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(told) as file:
+    with open_parquet(told) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS):
             yield grouped(batch, duplicates, start)
             start += batch.num_rows

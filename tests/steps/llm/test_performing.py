@@ -243,6 +243,34 @@ def expected_loss(desk: Desk, references: Mapping[int, str]) -> dict[str, float 
     return {one.metric: one.value for one in measure_all(scores, None, (), {}, 100, 0).metrics}
 
 
+def test_a_report_is_made_anew_for_a_setting_that_it_hangs_on_and_for_no_other(make: Callable[..., Desk]) -> None:
+    desk = make()
+    desk.deliver(dict.fromkeys(range(NUM_ROWS), "Yes."))
+    desk.score()
+    first, later = desk.watch(), "2026-01-04T00:00:00+00:00"
+    for section, fields in (
+        ("promotion", {"approval": "human"}),
+        ("ability", {"holdout_items": 30, "safety_items": 0}),  # so many are read only for a loss
+        ("training", {"sequence_length": 64, "seed": 9}),
+        ("corpus", {"allowed_words": ["kill"], "decontaminate_words": 9}),
+        ("retraining", {"minimum_new_rows": 9}),
+    ):
+        assert desk.changed(section, **fields).watch(later) == first
+    loss = desk.changed("monitoring", performance={"metric": "answer_loss", "minimum_rows": 30})
+    seen = {first.inputs_sha256}
+    for one, section, fields in (
+        (desk, "ability", {"answer_form": "json"}),
+        (desk, "corpus", {"system_prompt": "Be brief."}),
+        (desk, "gates", {"bootstrap_samples": 101}),
+        (loss, "monitoring", {}),
+        (loss, "ability", {"holdout_items": 31}),
+        (loss, "training", {"sequence_length": 64}),
+    ):
+        made = one.changed(section, **fields).watch(later)
+        assert made.inputs_sha256 not in seen, (section, fields)
+        seen.add(made.inputs_sha256)
+
+
 def test_a_large_window_is_read_in_a_sample(make: Callable[..., Desk]) -> None:
     ability = {"suites": [], "max_new_tokens": 4, "holdout_items": 10}
     gates = {"rules": [{"metric": "answer_loss", "better_than_base_by": 0.0}], "minimum_rows": 10}
