@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,31 @@ retraining: {reasons: [drift], cooldown_days: 0, weekly_runs: 9, minimum_new_row
 SPECS["by_key"] = SPECS["by_bearer"].replace("name: by_bearer", "name: by_key")
 
 
-@pytest.fixture(scope="package")  # its settings are no other tests', and even an idle Airflow takes a quarter of a core
+_SERVICES = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the services after the last of these tests: others have other settings, and need the cores."""
+    if nextitem is None or not nextitem.path.is_relative_to(HERE):
+        _SERVICES.close()
+
+
+@pytest.fixture(scope="session")
 def workplace(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, trained_tiny: Path, redis_port: int
 ) -> Iterator[Workplace]:
     """A root with specs of both kinds, and services that run on it; beside admin Maria may act, and Victor look."""
+    root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")
+    _write_root(root, tiny_model)
+    shutil.copytree(trained_tiny / "home" / "store", home / "store")  # a champion serves already
+    with _SERVICES:  # closed here only where the tests were broken off
+        yield _SERVICES.enter_context(_running(root, home, redis_port))
+
+
+def _write_root(root: Path, tiny_model: Path) -> None:
     from tests.steps.watching import SPEC as TINY  # the libraries of a training take seconds
 
-    root, home = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("home")
     for folder in ("dags", "plugins"):
         (root / folder).symlink_to(ROOT / folder)
     models = root / "config" / "models"
@@ -163,7 +181,10 @@ def workplace(
         (models / f"{name}.yaml").write_text(text)
     (models / "tiny.yaml").write_text(TINY.format(rows=root / "rows", label_delay_days=0))
     (root / "rows").mkdir()
-    shutil.copytree(trained_tiny / "home" / "store", home / "store")  # a champion serves already
+
+
+@contextmanager
+def _running(root: Path, home: Path, redis_port: int) -> Iterator[Workplace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TANDEM_ROOT", str(root))
         patch.setenv("TANDEM_HOME", str(home))

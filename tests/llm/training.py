@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from pipelines.llm.job import TrainingJob
 from pipelines.llm.planner.detail import Launch, MemoryForecast, TimeForecast, TrainingPlanDetail
@@ -24,6 +27,16 @@ SHAPE = ModelShape(
     attention_width=64, vocabulary=VOCABULARY, largest_layer=37_000, largest_parameter=32_768, small=320,
     kept_by_layer=6000.0, kept_outside=500.0, tensors=20, in_heap=106_816, frozen_in_heap=0,
 )  # fmt: skip
+
+
+@contextmanager
+def killed_at(step: int | None) -> Iterator[None]:
+    """Let the first process of each training that is started meanwhile be killed when it tells of a step."""
+    with pytest.MonkeyPatch.context() as patch:
+        if step is not None:
+            patch.setenv("PYTHONPATH", str(Path(__file__).with_name("killed")), prepend=os.pathsep)
+            patch.setenv("KILLED_AT", str(step))
+        yield
 
 
 def write_packed(folder: Path, seed: int = 0) -> Path:

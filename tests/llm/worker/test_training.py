@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pipelines.errors import TrainingDiverged, TrainingError
 from pipelines.llm.launcher import Event, launch
 from pipelines.llm.sequences import VALIDATION, PackedSequences
 from pipelines.llm.worker.loss import AnswerLoss
-from tests.llm.training import make_job, make_plan, write_packed
+from tests.llm.training import killed_at, make_job, make_plan, write_packed
 
 pytestmark = pytest.mark.timeout(600)
 Losses = dict[int, float]
@@ -56,17 +55,10 @@ class Trainer:
         plan = make_plan(**{key: value for key, value in given.items() if key in planned})
         settings = {key: value for key, value in given.items() if key not in planned - {"precision"}}
         self.events = []
-
-        def hear(event: Event) -> None:
-            self.events.append(event)
-            if event["event"] == "step" and event["step"] == kill_after:
-                os.kill(self.first("started")["pid"], signal.SIGKILL)
-
-        try:
-            launch(make_job(self.home / name, self.model, self.packed, plan, **settings), hear, self.home)
-        except TrainingError:
-            if kill_after is None:
-                raise
+        job = make_job(self.home / name, self.model, self.packed, plan, **settings)
+        dies = nullcontext() if kill_after is None else pytest.raises(TrainingError, match="was killed by SIGKILL")
+        with killed_at(kill_after), dies:
+            launch(job, self.events.append, self.home)
         return {event["step"]: event["loss"] for event in self.events if event["event"] == "step"}
 
     def first(self, name: str) -> Event:

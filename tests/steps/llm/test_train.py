@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
-import os
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,6 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipelines.errors import IntegrityError, ObjectMissing, TrainingError, UsageError
-from pipelines.llm import launcher
 from pipelines.llm.history import Training
 from pipelines.llm.packing.manifest import LeftOut, PackedFile, PackedManifest
 from pipelines.llm.pretrained import open_pretrained
@@ -28,7 +24,7 @@ from pipelines.steps.llm.train import train
 from pipelines.store.memory import MemoryStore
 from pipelines.store.trees import fetch_tree, read_tree
 from pipelines.store.verified import read_record
-from tests.llm.training import LENGTH, NUM_GENERAL, NUM_TRAIN, NUM_VALIDATION, write_packed
+from tests.llm.training import LENGTH, NUM_GENERAL, NUM_TRAIN, NUM_VALIDATION, killed_at, write_packed
 
 TRAINING = {
     "sequence_length": LENGTH,
@@ -112,24 +108,9 @@ def _file(path: Path, num_sequences: int) -> PackedFile:
     )  # fmt: skip
 
 
-def _stop_at(context: Context[LlmSpec], planned: TuningPlan, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train, and end the training's process by a signal once it has told of a step."""
-    pids = list[int]()
-
-    def launch(job: Any, hear: Any, home: Path) -> Any:
-        def also(event: launcher.Event) -> None:
-            hear(event)
-            if event["event"] == "started":
-                pids.append(event["pid"])
-            if event["event"] == "step" and event["step"] == step:
-                os.kill(pids[0], signal.SIGKILL)
-
-        return launcher.launch(job, also, home)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(importlib.import_module("pipelines.steps.llm.train"), "launch", launch)
-        with pytest.raises(TrainingError, match="was killed by SIGKILL"):
-            train(context, planned)
+def _stop_at(context: Context[LlmSpec], planned: TuningPlan, step: int) -> None:
+    with killed_at(step), pytest.raises(TrainingError, match="was killed by SIGKILL"):
+        train(context, planned)
 
 
 def test_training_leaves_a_candidate_its_weights_and_its_record(
@@ -170,9 +151,9 @@ def test_training_leaves_a_candidate_its_weights_and_its_record(
 
 
 def test_a_killed_training_goes_on_on_another_machine_with_another_number_of_processes(
-    context: Context[LlmSpec], planned: TuningPlan, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context[LlmSpec], planned: TuningPlan, tiny_model: Path
 ) -> None:
-    _stop_at(context, planned, 5, monkeypatch)
+    _stop_at(context, planned, 5)
     assert any(info.key.endswith("step-00000003/checkpoint.json") for info in context.store.list("toy/checkpoints/"))
     shutil.rmtree(context.environment.home / "checkpoints")
     wider = replace(context, spec=_spec(tiny_model, hardware={"processes": 2}))
