@@ -11,7 +11,7 @@ from airflow.sdk import Asset, Param
 from pydantic import ValidationError
 
 from pipelines.errors import UsageError
-from pipelines.records import ScoreRequest, Window
+from pipelines.records import Window, WindowRequest
 from pipelines.spec import ModelSpec
 
 
@@ -48,7 +48,7 @@ def moment_fields() -> dict[str, Param]:
 
 
 def asked(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is asked of this run, as a `ScoreRequest` in plain JSON.
+    """Return what is asked of this run, as a `WindowRequest` in plain JSON.
 
     Several announcements may come as one run: it looks at the window that spans theirs. One that names no window asks
     for all that the form would. The moment is that of the run, so that a task that is tried again asks the same.
@@ -62,7 +62,7 @@ def asked(context: Mapping[str, Any]) -> dict[str, Any]:
     windows = [_announced(event.extra or {}) for event in _events(context)]
     if windows and None not in windows:
         window = _span([each for each in windows if each])
-    request = ScoreRequest(
+    request = WindowRequest(
         window=window,
         as_of=params.get("as_of") or dag_run.run_after.isoformat(),
         replay=params.get("replay"),

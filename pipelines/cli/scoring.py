@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipelines.cli.console import open_console
 from pipelines.cli.services import run_up
-from pipelines.records import ScoreRequest, Window
+from pipelines.records import Window, WindowRequest
 from pipelines.spec import load_environment, load_model
 
 
@@ -47,7 +47,7 @@ def run_score(options: argparse.Namespace) -> Any:
     spec = load_model(options.model)
     start = None if spec.scoring.window_days else spec.schedule.data_end
     window = Window(start=options.start or start, end=options.end)
-    request = ScoreRequest(window=window, as_of=options.as_of, by=getpass.getuser())
+    request = WindowRequest(window=window, as_of=options.as_of, by=getpass.getuser())
     return run_scoring(options.model, request)["collect"]
 
 
@@ -73,7 +73,7 @@ def run_monitor(options: argparse.Namespace) -> Any:
     from pipelines.steps.loop import run_monitoring
 
     window = Window(start=options.start, end=options.end)
-    request = ScoreRequest(window=window, as_of=options.as_of, by=getpass.getuser())
+    request = WindowRequest(window=window, as_of=options.as_of, by=getpass.getuser())
     left = run_monitoring(options.model, request)
     folder = load_environment().store.uri
     decided = left["decide"]

@@ -20,8 +20,8 @@ from pipelines.records.monitoring import (
     Scored,
     ScoredPartition,
     ScoredShard,
-    ScoreRequest,
     Severity,
+    WindowRequest,
 )
 from pipelines.records.training import (
     Candidate,
@@ -84,7 +84,6 @@ __all__ = [
     "RetrainingRequest",
     "RuleResult",
     "RunRequest",
-    "ScoreRequest",
     "Scored",
     "ScoredPartition",
     "ScoredShard",
@@ -97,6 +96,7 @@ __all__ = [
     "Validated",
     "Verdict",
     "Window",
+    "WindowRequest",
     "canonical_json",
     "number_or_none",
     "sha256_of",

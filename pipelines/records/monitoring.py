@@ -13,7 +13,7 @@ Reason = Literal["performance", "drift", "schedule", "data", "event", "person"]
 Severity = Literal["info", "warning", "critical"]
 
 
-class ScoreRequest(Record):
+class WindowRequest(Record):
     """What is asked of one run that scores or monitors; a bound that is None is open.
 
     `as_of` is the moment that the run is about, UTC, ISO 8601: the present where it is None. `replay` names the replay

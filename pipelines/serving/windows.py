@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from pipelines.errors import UsageError
-from pipelines.records import ScoreRequest, Window
+from pipelines.records import Window, WindowRequest
 from pipelines.spec import ModelSpec
 
 _UNITS = {"day": "D", "month": "M", "year": "Y"}
@@ -34,7 +34,7 @@ def moment(as_of: str | None) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def scored_window(spec: ModelSpec, request: ScoreRequest) -> Window:
+def scored_window(spec: ModelSpec, request: WindowRequest) -> Window:
     """Return the window of a request; one that is open at both ends begins where the spec's `window_days` do.
 
     It begins with a whole partition: half of one would be another partition, and be answered once more each day.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.errors import ScoringRefused
-from pipelines.records import Appointed, Appointee, LedgerEntry, ScoreRequest
+from pipelines.records import Appointed, Appointee, LedgerEntry, WindowRequest
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.serving.windows import moment
@@ -12,7 +12,7 @@ from pipelines.steps.context import Context
 NOT_SCORED = "Nothing was scored"
 
 
-def appoint(context: Context, request: ScoreRequest) -> Appointed:
+def appoint(context: Context, request: WindowRequest) -> Appointed:
     """Return the versions that answer; from here on a promotion or a rollback changes nothing in this run.
 
     MLflow is asked only where the spec gives a challenger a share of the rows.

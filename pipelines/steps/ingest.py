@@ -7,7 +7,7 @@ import logging
 from pipelines.data.partitions import write_partitions
 from pipelines.data.sources import described_source, open_source
 from pipelines.errors import NoRows
-from pipelines.records import Ingested, RunRequest, ScoreRequest, Window
+from pipelines.records import Ingested, RunRequest, Window, WindowRequest
 from pipelines.serving.windows import scored_window
 from pipelines.spec import LlmSpec, ModelSpec
 from pipelines.spec.source import FilesSource, Source
@@ -16,7 +16,7 @@ from pipelines.steps.context import Context
 LOG = logging.getLogger(__name__)
 
 
-def ingest(context: Context, request: RunRequest | ScoreRequest) -> Ingested:
+def ingest(context: Context, request: RunRequest | WindowRequest) -> Ingested:
     """Write the rows of the window that is asked for to partitions.
 
     To train, a bound that is not given comes from the spec, the labels must be there, and a window without rows is an

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 from uuid import uuid4
 
-from pipelines.records import Evaluation, RunRequest, ScoreRequest, Verdict
+from pipelines.records import Evaluation, RunRequest, Verdict, WindowRequest
 from pipelines.spec import LlmSpec
 from pipelines.steps.answers import read_answers
 from pipelines.steps.context import Context
@@ -49,7 +49,7 @@ def run_training(model: str, request: RunRequest) -> dict[str, Any]:
     return left | read_outcome(context, left)
 
 
-def run_scoring(model: str, request: ScoreRequest) -> dict[str, Any]:
+def run_scoring(model: str, request: WindowRequest) -> dict[str, Any]:
     """Run every step of a scoring and return the record that each one left, by step.
 
     Args:
@@ -68,7 +68,7 @@ def run_scoring(model: str, request: ScoreRequest) -> dict[str, Any]:
     return {"appoint": appointed, "ingest": ingested, "score": shards, "collect": collected}
 
 
-def run_monitoring(model: str, request: ScoreRequest) -> dict[str, Any]:
+def run_monitoring(model: str, request: WindowRequest) -> dict[str, Any]:
     """Make the reports of the windows that are asked for, decide, and return what both steps left.
 
     Raises:

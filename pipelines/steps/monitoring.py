@@ -13,7 +13,7 @@ from pipelines.errors import MonitoringRefused
 from pipelines.monitoring.page import render_report, report_key
 from pipelines.monitoring.policy import moment_of, text_of
 from pipelines.monitoring.windows import MOST_WINDOWS
-from pipelines.records import Decided, LedgerEntry, Monitored, MonitoringReport, ScoreRequest, Window
+from pipelines.records import Decided, LedgerEntry, Monitored, MonitoringReport, Window, WindowRequest
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.steps.context import Context
 from pipelines.steps.ingest import ingest
@@ -25,7 +25,7 @@ LOG = logging.getLogger(__name__)
 MOST_TEACHING_WINDOWS = 3  # labelled windows that an estimate learns from: each is read at every look
 
 
-def watch(context: Context, request: ScoreRequest, half: Half) -> Monitored:
+def watch(context: Context, request: WindowRequest, half: Half) -> Monitored:
     """Store a report of each window that was scored, and a page that shows them beside those before."""
     spec, store = context.spec, context.store
     as_of = moment_of(request.as_of, datetime.now(UTC))
@@ -139,9 +139,9 @@ def _bring_labels(context: Context, names: Sequence[str]) -> None:
     spans = [period_span(name, context.spec.source.partition_by) for name in names]
     starts, ends = [start for start, _ in spans if start], [end for _, end in spans if end]
     if len(starts) == len(ends) == len(spans) and spans:
-        ingest(context, ScoreRequest(window=Window(start=min(starts).isoformat(), end=max(ends).isoformat())))
+        ingest(context, WindowRequest(window=Window(start=min(starts).isoformat(), end=max(ends).isoformat())))
     elif context.spec.source.partition_by == "none" and spans:
-        ingest(context, ScoreRequest())
+        ingest(context, WindowRequest())
 
 
 def _told(report: MonitoringReport) -> str:

@@ -89,7 +89,7 @@ def counted(store: Any) -> Counter[str]:
 
 def look_at(place: Any, number: int, requests: Counter[str]) -> dict[str, Any]:
     """Deliver and answer a day, look at the newest windows, and decide."""
-    from pipelines.records import ScoreRequest
+    from pipelines.records import WindowRequest
     from pipelines.steps.classic.monitor import monitor
     from pipelines.steps.decide import decide
     from tests.steps.watching import end_of
@@ -98,7 +98,7 @@ def look_at(place: Any, number: int, requests: Counter[str]) -> dict[str, Any]:
     place.score(number)
     requests.clear()
     started = time.perf_counter()
-    monitored = monitor(place.context, ScoreRequest(as_of=end_of(number)))
+    monitored = monitor(place.context, WindowRequest(as_of=end_of(number)))
     decide(place.context, monitored)
     return {"seconds": time.perf_counter() - started, **requests}
 

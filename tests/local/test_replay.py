@@ -13,7 +13,7 @@ from pipelines.local.airflow_api import AirflowApi
 from pipelines.local.replay import Replayed, keep, replay
 from pipelines.local.replay_windows import windows_between
 from pipelines.monitoring.replay import ReplayMonth, Score
-from pipelines.records import RunRequest, ScoreRequest, Window
+from pipelines.records import RunRequest, Window, WindowRequest
 from pipelines.registry.decisions import read_decisions
 from pipelines.registry.ledger import read_ledger
 from pipelines.steps.loop import run_monitoring, run_scoring, run_training
@@ -72,8 +72,8 @@ class InstantAirflow(AirflowApi):
             return run_training(MODEL, RunRequest(run_id=run_id, **about))
         window = Window(start=conf["data_start"], end=conf["data_end"])
         if kind == "score":
-            return run_scoring(MODEL, ScoreRequest(window=window, **about))
-        left = run_monitoring(MODEL, ScoreRequest(window=window, **about))
+            return run_scoring(MODEL, WindowRequest(window=window, **about))
+        left = run_monitoring(MODEL, WindowRequest(window=window, **about))
         decided = left["decide"]
         if decided["run_id"] is not None:
             self.trigger(f"train__{MODEL}", decided["run_id"], {**about, "as_of": decided["as_of"]})

@@ -8,7 +8,7 @@ import pytest
 from tandem_windows import asked, partitions_asset, scores_asset
 
 from pipelines.errors import UsageError
-from pipelines.records import ScoreRequest, Window
+from pipelines.records import Window, WindowRequest
 
 
 def _context(params: dict[str, Any], *extras: Any, user: str | None = "ada") -> dict[str, Any]:
@@ -19,8 +19,8 @@ def _context(params: dict[str, Any], *extras: Any, user: str | None = "ada") -> 
     return {"params": {"data_start": "2013-04-01", **params}, "dag_run": run, "triggering_asset_events": events}
 
 
-def _asked(params: dict[str, Any], *extras: Any, **more: Any) -> ScoreRequest:
-    return ScoreRequest.from_dict(asked(_context(params, *extras, **more)))
+def _asked(params: dict[str, Any], *extras: Any, **more: Any) -> WindowRequest:
+    return WindowRequest.from_dict(asked(_context(params, *extras, **more)))
 
 
 def test_the_form_says_window_moment_and_note() -> None:

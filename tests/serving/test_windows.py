@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import UsageError
-from pipelines.records import ScoreRequest, Window
+from pipelines.records import Window, WindowRequest
 from pipelines.serving.windows import scored_window
 from pipelines.spec.model import ClassicSpec
 
@@ -38,16 +38,16 @@ def _spec(by: str, days: float | None) -> ClassicSpec:
     ],
 )
 def test_an_open_window_begins_with_the_partition_that_many_days_ago(by: str, days: float, start: str) -> None:
-    request = ScoreRequest(as_of="2013-05-15T12:00:00+02:00")
+    request = WindowRequest(as_of="2013-05-15T12:00:00+02:00")
     assert scored_window(_spec(by, days), request) == Window(start=start)
 
 
 def test_a_window_that_is_asked_for_is_the_window() -> None:
     for window in (Window(start="2013-01-15"), Window(end="2013-02-01")):
-        assert scored_window(_spec("month", 3), ScoreRequest(window=window)) == window
-    assert scored_window(_spec("month", None), ScoreRequest()) == Window()
+        assert scored_window(_spec("month", 3), WindowRequest(window=window)) == window
+    assert scored_window(_spec("month", None), WindowRequest()) == Window()
 
 
 def test_a_moment_that_is_no_time_is_refused() -> None:
     with pytest.raises(UsageError, match="'soon'"):
-        scored_window(_spec("month", 3), ScoreRequest(as_of="soon"))
+        scored_window(_spec("month", 3), WindowRequest(as_of="soon"))

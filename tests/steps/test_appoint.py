@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import IntegrityError, RegistryError, ScoringRefused, UsageError
-from pipelines.records import Appointed, ScoreRequest
+from pipelines.records import Appointed, WindowRequest
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.registry.versions import VERDICT_TAG, get_version, set_verdict
 from pipelines.steps.appoint import appoint
@@ -17,7 +17,7 @@ from pipelines.steps.promote import promote
 from pipelines.steps.roll_back import roll_back
 from pipelines.store.verified import write_record
 
-REQUEST = ScoreRequest(as_of="2013-05-01T02:00:00+02:00")
+REQUEST = WindowRequest(as_of="2013-05-01T02:00:00+02:00")
 
 
 def with_canary(context: Context, share: float = 0.5) -> Context:
@@ -115,4 +115,4 @@ def test_a_champion_whose_record_is_gone_is_named(champions: Callable[[int], Any
 
 def test_a_moment_that_is_none_is_refused(champions: Callable[[int], Any]) -> None:
     with pytest.raises(UsageError, match="'soon'"):
-        appoint(champions(1).context, ScoreRequest(as_of="soon"))
+        appoint(champions(1).context, WindowRequest(as_of="soon"))

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import DataError, NoRows, UsageError
-from pipelines.records import RunRequest, ScoreRequest, Window
+from pipelines.records import RunRequest, Window, WindowRequest
 from pipelines.spec import load_model
 from pipelines.spec.environment import Environment, MlflowSettings, StoreSettings
 from pipelines.spec.model import ClassicSpec
@@ -140,13 +140,13 @@ def test_the_flights_come_by_month(tmp_path: Path) -> None:
 
 
 def test_to_score_an_open_bound_is_open_and_a_window_may_be_empty(context: Context) -> None:
-    open_window = ingest(context, ScoreRequest())
+    open_window = ingest(context, WindowRequest())
     assert (open_window.window, open_window.num_rows) == (Window(), 3)
-    month = ingest(context, ScoreRequest(window=Window(start="2013-02-01", end="2013-03-01")))
+    month = ingest(context, WindowRequest(window=Window(start="2013-02-01", end="2013-03-01")))
     assert [one.name for one in month.partitions] == ["2013-02", "undated"]
     (context.environment.home / "rows.csv").write_text(LINES.rpartition("\n,")[0] + "\n")
     window = Window(start="2014-01-01", end="2014-01-02")
-    nothing = ingest(context, ScoreRequest(window=window))
+    nothing = ingest(context, WindowRequest(window=window))
     assert (nothing.window, nothing.partitions, nothing.num_rows) == (window, (), 0)
     with pytest.raises(NoRows):
         ingest(context, RunRequest(window=window))
@@ -155,7 +155,7 @@ def test_to_score_an_open_bound_is_open_and_a_window_may_be_empty(context: Conte
 def test_to_score_the_labels_need_not_be_there_yet(context: Context) -> None:
     lines = "time,id,x\n2013-01-01,1,0.5\n"
     (context.environment.home / "rows.csv").write_text(lines)
-    assert ingest(context, ScoreRequest()).num_rows == 1
+    assert ingest(context, WindowRequest()).num_rows == 1
     with pytest.raises(DataError, match="'y' is missing"):
         ingest(context, RunRequest())
 
@@ -163,6 +163,6 @@ def test_to_score_the_labels_need_not_be_there_yet(context: Context) -> None:
 def test_a_request_as_json_is_known_for_what_it_is(context: Context) -> None:
     window = {"start": "2013-01-01", "end": None}
     to_train = run_step_in(context, "ingest", RunRequest(window=Window(**window)).to_dict())
-    to_score = run_step_in(context, "ingest", ScoreRequest(window=Window(**window)).to_dict())
+    to_score = run_step_in(context, "ingest", WindowRequest(window=Window(**window)).to_dict())
     assert to_train["window"] == {"start": "2013-01-01", "end": "2013-03-01"}
     assert to_score["window"] == window

@@ -17,7 +17,7 @@ import pytest
 from pipelines.data.manifests import Manifest
 from pipelines.data.snapshots import read_manifest
 from pipelines.errors import MonitoringRefused
-from pipelines.records import Evaluation, MonitoringReport, ScoreRequest, Window
+from pipelines.records import Evaluation, MonitoringReport, Window, WindowRequest
 from pipelines.registry.champion import candidate_of
 from pipelines.registry.ledger import champion_entry, read_ledger
 from pipelines.spec.watching import KOfN
@@ -73,7 +73,7 @@ def test_what_the_champion_predicted_at_its_promotion_is_fetched_once_a_look(pla
         place.deliver(number)
         place.score(number)
     watching = FetchingStore(place.context.store, None)
-    left = monitor(replace(place.context, store=watching), ScoreRequest(as_of=end_of(14)))
+    left = monitor(replace(place.context, store=watching), WindowRequest(as_of=end_of(14)))
     assert len(left.report_keys) == 2
     (evaluation,) = [key for key in place.keys("evaluations/") if key.count(".") == 1 and key.endswith(".json")]
     predictions = read_record(place.context.store, evaluation, Evaluation).predictions_key
@@ -196,12 +196,12 @@ def test_a_day_that_was_skipped_is_told_also_where_no_window_is_named(place: Pla
     for number in (13, 15):
         place.deliver(number)
         place.score(number)
-    left = monitor(place.context, ScoreRequest(as_of=end_of(15)))
+    left = monitor(place.context, WindowRequest(as_of=end_of(15)))
     reports = reports_of(place).last()
     assert [report.window_name for report in reports] == [day(13), day(14), day(15)]
     assert [report.num_rows for report in reports] == [ROWS_A_DAY, 0, ROWS_A_DAY]
     assert left.report_sha256s == tuple(report.sha256 for report in reports)
-    assert monitor(place.context, ScoreRequest(as_of=end_of(15))) == left
+    assert monitor(place.context, WindowRequest(as_of=end_of(15))) == left
 
 
 def test_a_day_on_which_the_source_rests_is_no_alarm_and_no_window_of_those_that_count(place: Place) -> None:
@@ -240,7 +240,7 @@ def test_days_that_have_not_ended_are_not_missed(place: Place) -> None:
     place.deliver(13)
     place.score(13)
     window = Window(start=day(13), end=day(20))
-    left = monitor(place.context, ScoreRequest(window=window, as_of=end_of(14)))
+    left = monitor(place.context, WindowRequest(window=window, as_of=end_of(14)))
     assert reports_of(place).names == [day(13), day(14)]
     assert len(left.report_keys) == 2
 
@@ -252,7 +252,7 @@ def test_rows_without_a_time_are_no_window_and_an_alarm(place: Place) -> None:
     assert {one.name for one in place.score(13).partitions} == {day(13), "undated"}
     report = place.watch(13)
     assert (report.num_rows, kinds(report)) == (ROWS_A_DAY, [("undated_rows", "warning")])
-    assert monitor(place.context, ScoreRequest(as_of=end_of(13))).report_sha256s == (report.sha256,)
+    assert monitor(place.context, WindowRequest(as_of=end_of(13))).report_sha256s == (report.sha256,)
     place.deliver(13, labelled=True, is_reversed=True)
     assert place.watch(13, as_of=end_of(14)).num_labelled == ROWS_A_DAY
 
@@ -325,11 +325,11 @@ def test_without_a_champion_it_is_refused_with_what_to_do(place: Place) -> None:
 
 def test_where_nothing_was_scored_it_is_refused_with_what_to_do(place: Place) -> None:
     with pytest.raises(MonitoringRefused, match=r"no partition was scored by 2013-01-14.*tandem score tiny"):
-        monitor(place.context, ScoreRequest(as_of=end_of(13)))
+        monitor(place.context, WindowRequest(as_of=end_of(13)))
     place.deliver(13)
     place.score(13)
     with pytest.raises(MonitoringRefused, match="no partition was scored by 2013-01-10"):
-        monitor(place.context, ScoreRequest(as_of=end_of(9)))
+        monitor(place.context, WindowRequest(as_of=end_of(9)))
 
 
 def test_a_replays_reports_lie_apart_from_the_real_ones(place: Place) -> None:
@@ -373,7 +373,7 @@ def test_killed_at_any_write_and_run_again_it_leaves_what_it_would_have_left(
     place.deliver(13, labelled=False)
     place.score(13)
     place.deliver(13)
-    asked = ScoreRequest(window=Window(start=day(13), end=day(14)), as_of=end_of(13))
+    asked = WindowRequest(window=Window(start=day(13), end=day(14)), as_of=end_of(13))
     trials = [copy_tiny(tmp_path, tmp_path / f"trial-{number}", monkeypatch) for number in range(KILLS)]
     counting = DeadlyStore(place.context.store, None)
     expected = monitor(replace(place.context, store=counting), asked)
@@ -388,6 +388,6 @@ def test_killed_at_any_write_and_run_again_it_leaves_what_it_would_have_left(
 def test_a_look_back_is_at_the_world_as_it_was_known_then(place: Place) -> None:
     first = place.live(13)
     place.live(14, shift=0.6)
-    again = monitor(place.context, ScoreRequest(as_of=end_of(13)))
+    again = monitor(place.context, WindowRequest(as_of=end_of(13)))
     assert again.report_sha256s == (first.sha256,)
     assert decide(place.context, again).reasons[0].startswith("measured roc_auc is")

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from pipelines.records import MonitoringReport, ScoredPartition, ScoredShard, ScoreRequest, Window
+from pipelines.records import MonitoringReport, ScoredPartition, ScoredShard, Window, WindowRequest
 from pipelines.steps.classic.monitor import monitor
 from pipelines.steps.reports import read_report
 from pipelines.steps.run import run_step_in
@@ -67,7 +67,7 @@ def whole_days(times: Sequence[datetime]) -> list[str]:
 
 def score(place: Place, window: Window, as_of: str) -> dict[str, ScoredPartition]:
     """Let the champion answer a window; return what is known of each of its partitions."""
-    request = ScoreRequest(window=window, as_of=as_of).to_dict()
+    request = WindowRequest(window=window, as_of=as_of).to_dict()
     appointed = run_step_in(place.context, "appoint", request)
     ingested = run_step_in(place.context, "ingest", request)
     shard = ScoredShard.from_dict(run_step_in(place.context, "score", ingested, appointed, 0))
@@ -120,7 +120,7 @@ def test_one_moment_in_any_zone_and_a_window_by_any_clock_are_the_same_look(
     for as_of in (end_of(13).replace("+00:00", "Z"), f"{day(14)}T05:45:00+05:45", f"{day(13)}T17:00:00-07:00", day(14)):
         assert place.monitor(13, as_of) == expected, as_of
     asked = Window(start=f"{day(13)}T01:00:00+01:00", end=f"{day(13)}T19:00:00-05:00")
-    assert monitor(place.context, ScoreRequest(window=asked, as_of=end_of(13))) == expected
+    assert monitor(place.context, WindowRequest(window=asked, as_of=end_of(13))) == expected
     assert len(place.keys("monitoring/windows/")) == 1
     decided = place.decide(13)
     assert decided.outcome == "start"
@@ -164,5 +164,5 @@ def after(name: str) -> str:
 
 
 def watch(place: Place, window: Window, as_of: str) -> list[MonitoringReport]:
-    monitored = monitor(place.context, ScoreRequest(window=window, as_of=as_of))
+    monitored = monitor(place.context, WindowRequest(window=window, as_of=as_of))
     return [read_report(place.context.store, key) for key in monitored.report_keys]

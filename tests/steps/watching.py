@@ -19,8 +19,8 @@ from pipelines.records import (
     MonitoringReport,
     RunRequest,
     Scored,
-    ScoreRequest,
     Window,
+    WindowRequest,
 )
 from pipelines.registry.decisions import read_decisions
 from pipelines.registry.ledger import append_entry, read_ledger
@@ -87,7 +87,7 @@ class Place:
         """Let the champion answer days, as of the end of the last one."""
         last = first if last is None else last
         window = Window(start=day(first), end=day(last + 1))
-        request = ScoreRequest(window=window, as_of=as_of or end_of(last), by="test").to_dict()
+        request = WindowRequest(window=window, as_of=as_of or end_of(last), by="test").to_dict()
         appointed = run_step_in(self.context, "appoint", request)
         ingested = run_step_in(self.context, "ingest", request)
         shard = run_step_in(self.context, "score", ingested, appointed, 0)
@@ -96,7 +96,7 @@ class Place:
     def monitor(self, number: int, as_of: str | None = None, replay: str | None = None) -> Monitored:
         """Watch one day, as of its end."""
         window = Window(start=day(number), end=day(number + 1))
-        return monitor(self.context, ScoreRequest(window=window, as_of=as_of or end_of(number), replay=replay))
+        return monitor(self.context, WindowRequest(window=window, as_of=as_of or end_of(number), replay=replay))
 
     def newest(self, monitored: Monitored, replay: str | None = None) -> MonitoringReport:
         """Return the report of the last window that was watched."""

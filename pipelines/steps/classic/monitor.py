@@ -14,7 +14,7 @@ from pipelines.data.profile_store import Reading
 from pipelines.data.profiles import Profile
 from pipelines.monitoring.anomalies.served import odd_answers
 from pipelines.monitoring.column_drift import is_answer, profile_of_predictions, shares_of_importance
-from pipelines.records import Anomaly, Evaluation, Monitored, ScoreRequest
+from pipelines.records import Anomaly, Evaluation, Monitored, WindowRequest
 from pipelines.spec import ClassicSpec
 from pipelines.steps.classic.importances import importances
 from pipelines.steps.classic.performing import Promoted, perform, read_promoted
@@ -24,7 +24,7 @@ from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
 
 
-def monitor(context: Context[ClassicSpec], request: ScoreRequest) -> Monitored:
+def monitor(context: Context[ClassicSpec], request: WindowRequest) -> Monitored:
     """Store a report of each window that was scored, and a page that shows them beside those before.
 
     The same answers, labels and champion give the same report: nothing is computed or stored twice.

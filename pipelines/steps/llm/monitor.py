@@ -13,7 +13,7 @@ from pipelines.data.profiles import Profile
 from pipelines.data.profiling import profile_parquet
 from pipelines.llm.embedding import TextEmbedder
 from pipelines.monitoring.anomalies.served import dear_answers
-from pipelines.records import Anomaly, Monitored, ScoreRequest
+from pipelines.records import Anomaly, Monitored, WindowRequest
 from pipelines.serving.asked import AskedReading
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
@@ -23,7 +23,7 @@ from pipelines.steps.watched import Watched
 from pipelines.steps.watching import Champion, Performed
 
 
-def monitor(context: Context[LlmSpec], request: ScoreRequest) -> Monitored:
+def monitor(context: Context[LlmSpec], request: WindowRequest) -> Monitored:
     """Store a report of each window that was scored, and a page that shows them beside those before.
 
     Raises:

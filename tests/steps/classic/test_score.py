@@ -22,8 +22,8 @@ from pipelines.records import (
     Partition,
     ScoredPartition,
     ScoredShard,
-    ScoreRequest,
     Window,
+    WindowRequest,
     sha256_of,
 )
 from pipelines.registry.ledger import read_ledger
@@ -95,7 +95,7 @@ def context(champions: Callable[[int], Any]) -> Context[ClassicSpec]:
 
 
 def _appointed(context: Context, as_of: str = "2013-04-01") -> Appointed:
-    return appoint(context, ScoreRequest(as_of=as_of))
+    return appoint(context, WindowRequest(as_of=as_of))
 
 
 def test_each_row_has_the_champions_prediction_in_the_rows_order(context: Context) -> None:

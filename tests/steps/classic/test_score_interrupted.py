@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from threadpoolctl import threadpool_limits
 
-from pipelines.records import Appointed, Ingested, Partition, ScoredShard, ScoreRequest, Window, sha256_of
+from pipelines.records import Appointed, Ingested, Partition, ScoredShard, Window, WindowRequest, sha256_of
 from pipelines.serving.tables import TableAnswerer
 from pipelines.spec import ClassicSpec
 from pipelines.steps.appoint import appoint
@@ -82,7 +82,7 @@ def _with(context: Context[ClassicSpec], store: Store) -> Context[ClassicSpec]:
 
 def _whole(context: Context[ClassicSpec]) -> tuple[Ingested, Appointed, ScoredShard, dict[str, str]]:
     """Score once without being killed, return what that leaves, and forget it in the store."""
-    ingested, appointed = _ingested(context.store), appoint(context, ScoreRequest(as_of="2013-04-01"))
+    ingested, appointed = _ingested(context.store), appoint(context, WindowRequest(as_of="2013-04-01"))
     shard = score(context, ingested, appointed, 0)
     objects = _objects(context.store)
     assert len(objects) == 2 * len(shard.partitions) == 8

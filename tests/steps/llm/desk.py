@@ -18,7 +18,7 @@ from pipelines.records import (
     Decided,
     Monitored,
     MonitoringReport,
-    ScoreRequest,
+    WindowRequest,
 )
 from pipelines.spec import LlmSpec
 from pipelines.steps.context import Context
@@ -61,13 +61,13 @@ class Desk:
         key = write_record(self.context.store, "toy/candidates", self.candidate)
         champion = Appointee(version=1, ledger_sha256="l", candidate_key=key, candidate_sha256=self.candidate.sha256)
         appointed = Appointed(model="toy", requested_at=AS_OF, champion=champion, snapshot_id="s")
-        (scored,) = score(self.context, ingest(self.context, ScoreRequest()), appointed, 0).partitions
+        (scored,) = score(self.context, ingest(self.context, WindowRequest()), appointed, 0).partitions
         rows = pq.read_table(io.BytesIO(self.context.store.read(scored.key))).to_pylist()
         assert not any("reference" in row["prompt"] for row in rows)
         return {row["id"]: row["answer"] for row in rows}
 
     def monitor(self, as_of: str = AS_OF) -> Monitored:
-        return monitor(self.context, ScoreRequest(as_of=as_of))
+        return monitor(self.context, WindowRequest(as_of=as_of))
 
     def watch(self, as_of: str = AS_OF) -> MonitoringReport:
         """Watch the window; its labels are brought from the source."""

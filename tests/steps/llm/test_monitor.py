@@ -17,8 +17,8 @@ from pipelines.records import (
     MonitoringReport,
     Partition,
     ScoredPartition,
-    ScoreRequest,
     Verdict,
+    WindowRequest,
     sha256_of,
 )
 from pipelines.registry.ledger import append_entry
@@ -72,7 +72,7 @@ def answered(context: Context[LlmSpec], folder: Path, **answer: Any) -> None:
     """Let new rows come, and write down what the version is said to have answered to them."""
     lines = [chat(f"Now tell me of {number}. {sentence(900 + number)}")["messages"] for number in range(NUM_ROWS)]
     (folder / "rows.jsonl").write_text("\n".join(f'{{"messages": {line}}}' for line in lines))
-    (rows,) = ingest(context, ScoreRequest()).partitions
+    (rows,) = ingest(context, WindowRequest()).partitions
     usual = {"answer": "It is.", "num_prompt_tokens": 9, "num_answer_tokens": 3, "seconds": 0.2, "is_toxic": False,
              "has_personal_data": False, "prompt": "Now?"}  # fmt: skip
     table = pa.Table.from_pylist([{**usual, **answer}] * rows.num_rows, ANSWER_SCHEMA)
@@ -93,7 +93,7 @@ def write_answers(context: Context[LlmSpec], rows: Partition, table: pa.Table) -
 
 
 def watched(context: Context[LlmSpec]) -> MonitoringReport:
-    (key,) = monitor(context, ScoreRequest(as_of=AS_OF)).report_keys
+    (key,) = monitor(context, WindowRequest(as_of=AS_OF)).report_keys
     return read_report(context.store, key)
 
 
@@ -124,7 +124,7 @@ def test_answers_that_are_slow_dear_or_unsafe_raise_an_alarm(
 
 def test_nothing_asks_for_a_training_and_the_look_is_recorded(context: Context[LlmSpec], tmp_path: Path) -> None:
     answered(context, tmp_path)
-    decided = decide(context, monitor(context, ScoreRequest(as_of=AS_OF)))
+    decided = decide(context, monitor(context, WindowRequest(as_of=AS_OF)))
     assert (decided.outcome, decided.run_id, decided.entry_seq) == ("none", None, 1)
     assert decided.reasons[0] == "answer_loss was not measured"
     page = context.store.read(str(decided.report_key)).decode()
@@ -145,6 +145,6 @@ def test_what_is_asked_is_compared_with_what_the_model_learnt_to_answer(
     found = {one.column: one for one in watched(reading).columns}
     assert found["messages (meaning)"].measure == "centroid"
     assert found["messages (meaning)"].distance is not None
-    page = context.store.read(str(monitor(reading, ScoreRequest(as_of=AS_OF)).report_key)).decode()
+    page = context.store.read(str(monitor(reading, WindowRequest(as_of=AS_OF)).report_key)).decode()
     assert "<h3>messages (meaning)</h3>" in page
     assert "<td>messages (words)</td><td>words</td>" in page
