@@ -20,6 +20,7 @@ from tests.end_to_end.services import task_processes
 pytestmark = pytest.mark.timeout(900)
 MODEL, DAG_ID, RUN_ID = "killed", "train__killed", "killed_at_each_step"
 RETRIED = ("reconcile", *TRAINING_STEPS["classic"][:-3], "register", "promote")  # all but the gate
+SHORT = {"reconcile", "begin"}  # they write nothing, or one object: they are killed as soon as they are there
 LOOK_AT_FILES_SECONDS, LOOK_AT_PROCESSES_SECONDS, LOOK_AT_RUN_SECONDS = 0.01, 0.1, 0.5
 
 
@@ -60,16 +61,19 @@ class Killer:
 
     def _look_for_tasks(self) -> None:
         """Find the processes of tasks, only ever among those that our own scheduler has started."""
-        found = dict(task_processes())
-        if found.keys() <= self._hunted.keys():
+        found = {ti_id: process for ti_id, process in task_processes() if ti_id not in self._hunted}
+        if not found:
             return
+        for process in found.values():  # none may end while it is asked what it is
+            process.suspend()
         tasks = {task["id"]: task for task in self.workplace.api.tasks(DAG_ID, RUN_ID)}
-        for ti_id in found.keys() - self._hunted.keys():
+        for ti_id, process in found.items():
             task = tasks.get(ti_id)
-            first = task is not None and task["try_number"] == 1
-            self._hunted[ti_id] = (
-                Hunted(task["task_id"], task["map_index"], found[ti_id], set(self._files())) if first else None
-            )
+            first = task is not None and task["try_number"] == 1 and task["state"] in {"queued", "running"}
+            hunted = Hunted(task["task_id"], task["map_index"], process, set(self._files())) if first else None
+            self._hunted[ti_id] = hunted
+            if hunted is None or hunted.step not in SHORT:
+                process.resume()
 
     def _strike(self) -> None:
         now = set(self._files())
@@ -94,7 +98,7 @@ def _is_at_work(hunted: Hunted, new: set[Path]) -> bool:
     if hunted.step == "search":  # of its workers, the one that holds a claim, which must not keep the others waiting
         claims = [json.loads(path.read_text()) for path in new if path.parent.name == "claims"]
         return any(claim["worker"] == hunted.map_index for claim in claims)
-    return bool(new) or hunted.step in {"reconcile", "begin"}
+    return bool(new) or hunted.step in SHORT
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from pipelines.llm.evaluation.canaries import REFERENCES, canary_exposure, exposure
 from pipelines.llm.evaluation.language_model import LanguageModel
 from pipelines.llm.packing.canaries import make_canaries
 from pipelines.spec import LlmSpec
+
+STEPS = 150
 
 
 @pytest.fixture
@@ -47,13 +50,14 @@ def test_a_secret_that_was_learnt_is_exposed_and_another_is_not(lm: LanguageMode
     optimizer = torch.optim.AdamW(learner.model.parameters(), lr=3e-3)
     planted = [canary for canary in canaries if canary.times]
     read = learner.encode_conversations([canary.conversation() for canary in planted])
+    tokens = [torch.from_numpy(one.ids.astype("int64")) for one in read]
+    ids = pad_sequence(tokens, batch_first=True)
+    labels = pad_sequence(tokens, batch_first=True, padding_value=-100)
     torch.manual_seed(0)
-    for _ in range(60):
-        for one in read:
-            ids = torch.tensor(one.ids[None].astype("int64"))
-            optimizer.zero_grad()
-            learner.model(ids, labels=ids).loss.backward()
-            optimizer.step()
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        learner.model(ids, labels=labels).loss.backward()
+        optimizer.step()
     part = canary_exposure(canaries, spec)
     before, after = ([score.over for score in part.score(one)] for one in (lm, learner))
     assert len(before) == len(planted) == 10
