@@ -125,17 +125,26 @@ def _write_answers(source: Path, path: Path, partition: Partition, task: Task, a
         schema = pa.schema([*kept, pa.field(ROW, pa.int64()), *answerer.schema])
         columns = list(dict.fromkeys([*task.kept_columns, *answerer.columns]))
         continuous = [field.name for field in answerer.schema if pa.types.is_floating(field.type)]
-        with ParquetWriter(path, schema, continuous) as writer, ThreadPoolExecutor(1, "answers") as beside:
+        batches = _batches(file, columns, task, path.parent)
+        # one batch is read while one is answered and one is written: no more than three are held
+        with (
+            ParquetWriter(path, schema, continuous) as writer,
+            ThreadPoolExecutor(1, "reads") as reads,
+            ThreadPoolExecutor(1, "writes") as writes,
+        ):
             written: Future[None] | None = None
-            for numbers, rows in _batches(file, columns, task, path.parent):
+            following = reads.submit(next, batches, None)
+            while (batch := following.result()) is not None:
+                following = reads.submit(next, batches, None)
+                numbers, rows = batch
                 try:
                     answers = answerer.answer(rows)
                 except DataError as error:
                     raise DataError(_unfit(partition, task, str(error))) from error
                 asked = [rows.column(field.name) for field in kept]
                 if written is not None:
-                    written.result()  # so that no more than two batches are held
-                written = beside.submit(writer.write, pa.table([*asked, numbers, *answers.columns], schema))
+                    written.result()
+                written = writes.submit(writer.write, pa.table([*asked, numbers, *answers.columns], schema))
             if written is not None:
                 written.result()
 

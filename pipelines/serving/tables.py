@@ -30,6 +30,7 @@ class TableAnswerer:
 
     def __init__(self, estimator: Any, training: Training) -> None:
         self._estimator = estimator
+        self._pool = ThreadPoolExecutor(os.cpu_count(), "predicts")
         self._training = training.model_copy(update={"features": tuple(_features(estimator))})
         self._names = (
             [PREDICTION]
@@ -60,8 +61,7 @@ class TableAnswerer:
         The parts are as long on any machine, since a product of matrices may hang on that to the last bit.
         """
         parts = [rows.slice(start, PART_ROWS) for start in range(0, rows.num_rows, PART_ROWS)] or [rows]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            columns = np.concatenate(list(pool.map(self._predict, parts)))
+        columns = np.concatenate(list(self._pool.map(self._predict, parts)))
         return pa.table([np.ascontiguousarray(columns[:, place]) for place in range(len(self._names))], self.schema)
 
     def _predict(self, rows: pa.Table) -> NDArray[np.float64]:
