@@ -20,8 +20,9 @@ class _SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
     def forward(context: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = torch.zeros((), dtype=torch.float32, device=logits.device)
         wants_gradient = context.needs_input_grad[0]
-        for start in range(0, len(logits), rows := _rows_at_once(logits)):
-            part, wanted = logits[start : start + rows], targets[start : start + rows, None]
+        for start in range(0, len(targets), rows := _rows_at_once(logits)):
+            wanted = targets[start : start + rows, None]
+            part = logits[start : start + len(wanted)]
             values = part.float()
             norms = torch.logsumexp(values, dim=-1, keepdim=True)
             loss += (norms - values.gather(-1, wanted)).sum()
@@ -29,6 +30,8 @@ class _SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
                 values.sub_(norms).exp_()
                 values.scatter_add_(-1, wanted, torch.full_like(norms, -1.0))
                 part.copy_(values)
+        if wants_gradient:
+            logits[len(targets) :].zero_()
         context.logits = logits if wants_gradient else None
         return loss
 
@@ -39,7 +42,12 @@ class _SummedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]
 
 
 def summed_cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the summed cross-entropy in nats, fp32; `logits`, of shape (n, vocabulary), are used up by it."""
+    """Return the summed cross-entropy of the first rows in nats, fp32; the logits are used up by it.
+
+    Args:
+        logits: Shape (n, vocabulary); rows beyond those of the targets count for nothing.
+        targets: Shape (m,), with m <= n.
+    """
     loss: torch.Tensor = _SummedCrossEntropy.apply(logits, targets)
     return loss
 

@@ -11,6 +11,10 @@ from torch.nn import functional
 from pipelines.llm.sequences import IGNORED
 from pipelines.llm.worker.cross_entropy import summed_cross_entropy
 
+# Rows of logits are made in multiples of this. Each batch has another number of learnt tokens; logits of ever new sizes
+# left a processor's heap in holes: 4.9 GB after 4 steps, 7.2 after 48.
+LOGIT_ROWS = 256
+
 
 class AnswerLoss(nn.Module):  # type: ignore[misc]
     """A causal language model that returns the summed loss of the tokens that are to be learnt.
@@ -36,4 +40,7 @@ class AnswerLoss(nn.Module):  # type: ignore[misc]
         return summed_cross_entropy(logits, wanted)
 
     def _choose(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        return None if self._chosen is None else (arguments[0][self._chosen], *arguments[1:])
+        if self._chosen is None:
+            return None
+        rows = arguments[0][self._chosen]
+        return functional.pad(rows, (0, 0, 0, -len(rows) % LOGIT_ROWS)), *arguments[1:]

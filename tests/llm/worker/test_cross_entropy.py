@@ -47,3 +47,15 @@ def test_no_tokens_to_learn_cost_nothing() -> None:
     loss = summed_cross_entropy(logits * 1, torch.zeros(0, dtype=torch.long))
     loss.backward()
     assert float(loss.detach()) == 0.0
+
+
+def test_rows_beyond_the_targets_count_for_nothing() -> None:
+    torch.manual_seed(0)
+    weights, targets = torch.randn(30, 50), torch.randint(0, 50, (20,))
+    ours, theirs = weights.clone().requires_grad_(), weights[:20].clone().requires_grad_()
+    loss, expected = summed_cross_entropy(ours * 2, targets), summed_cross_entropy(theirs * 2, targets)
+    (loss / 3).backward()
+    (expected / 3).backward()
+    assert float(loss.detach()) == float(expected.detach())
+    assert torch.equal(ours.grad[:20], theirs.grad)
+    assert not ours.grad[20:].any()

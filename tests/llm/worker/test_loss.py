@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from pipelines.llm.sequences import IGNORED
-from pipelines.llm.worker.loss import AnswerLoss
+from pipelines.llm.worker.loss import LOGIT_ROWS, AnswerLoss
 from pipelines.llm.worker.model import load_pretrained
 
 DOCUMENTS = [list(range(10, 30)), [7], list(range(200, 212)), list(range(50, 81))]
@@ -71,3 +71,14 @@ def test_a_batch_with_no_answer_costs_nothing_and_can_be_learnt_from(plain: torc
     loss = AnswerLoss(plain)(ids, positions, torch.full_like(labels, IGNORED))
     loss.backward()
     assert float(loss.detach()) == 0.0
+
+
+def test_batches_of_different_answers_make_logits_of_one_size(plain: torch.nn.Module) -> None:
+    sizes = set[int]()
+    model = AnswerLoss(plain)
+    hook = plain.get_output_embeddings().register_forward_hook(lambda *given: sizes.add(len(given[2])))
+    with torch.no_grad():
+        for documents in (DOCUMENTS, DOCUMENTS[:1], DOCUMENTS[2:]):
+            model(*_batch(documents, 80))
+    hook.remove()
+    assert sizes == {LOGIT_ROWS}
